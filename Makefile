@@ -1,0 +1,209 @@
+# Plumbline. `make bench` builds everything into build/bin; `make check` tests it; see README.md.
+# A program is FOLDER/NAME.c, with NAME.cu beside it where it has device code; both are found by wildcard.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+CC     ?= gcc
+ARCH   ?= 90a
+DEPS   ?= auto
+
+.DEFAULT_GOAL := bench
+.SUFFIXES:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+ifeq ($(filter clean help,$(MAKECMDGOALS)),)
+include $(BUILD)/config.mk
+endif
+$(BUILD)/config.mk: scripts/configure.sh scripts/deps.sh scripts/probe.sh
+	@mkdir -p $(BUILD)
+	@DEPS=$(DEPS) CC="$(CC)" CXX_HOST="$(CXX_HOST)" ARCH="$(ARCH)" CUDA_HOME="$(CUDA_HOME)" NO_CUDA="$(NO_CUDA)" \
+	    scripts/configure.sh $@
+
+# V=1 shows whole commands
+V   ?= 0
+Q   := $(if $(filter 0,$(V)),@)
+SAY := @$(if $(filter 0,$(V)),echo,:)
+
+VERSION  := 0.1.0
+FOLDERS  := bench kernels collectives attention lra_tasks
+OPTIMIZE ?= -O3 -march=native
+WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
+CFLAGS_ALL   = -std=gnu11 $(OPTIMIZE) -g -fopenmp $(WARN) -I. -DPLUMBLINE_VERSION='"$(VERSION)"' \
+              $(CONFIG_CFLAGS) $(SANITIZE) $(CFLAGS)
+GENCODE     ?= $(foreach a,$(ARCH),-gencode=arch=compute_$(a),code=sm_$(a)) \
+               -gencode=arch=compute_$(lastword $(ARCH:%a=%)),code=compute_$(lastword $(ARCH:%a=%))
+NVCCFLAGS_ALL = -std=c++20 -O3 -lineinfo $(GENCODE) -ccbin $(CXX_HOST) -Xcompiler -Wall,-Wextra,-Wno-missing-field-initializers,-fopenmp -I. \
+                $(CONFIG_NVCCFLAGS) $(NVCCFLAGS)
+CXX_HOST    ?= g++
+
+# What a source needs beyond the required libraries, by the line ` * needs: a b` of its title comment.
+sources  := $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c) $(FOLDERS:%=%/*.cu) $(FOLDERS:%=%/*/*.cu))
+sources  := $(filter-out bench/tests/% kernels/tests/% collectives/tests/% attention/tests/% lra_tasks/tests/%,$(sources))
+needs_of  = $(shell sed -n 's/^ \* needs: *//p' $(1))
+unmet_of  = $(filter-out $(HAVE),$(call needs_of,$(1)) $(if $(filter %.cu,$(1)),cuda))
+unmet    := $(foreach s,$(sources),$(if $(call unmet_of,$(s)),$(s)))
+sources  := $(filter-out $(unmet),$(sources))
+object_of = $(patsubst %,$(BUILD)/%.o,$(1))
+
+# bench/: the archive, and the parts a program gets instead of the archive's empty defaults.
+bench_special := bench/ranks_mpi.c bench/tool_%.c
+bench_sources := $(filter-out $(bench_special),$(filter bench/%.c,$(sources)))
+bench_cuda    := $(call object_of,$(filter bench/%.cu,$(sources)))
+libbench      := $(BUILD)/libbench.a
+tools         := $(patsubst bench/tool_%.c,%,$(filter bench/tool_%.c,$(sources)))
+
+in_root     = $(filter-out $(1)/%/%,$(filter $(1)/%,$(sources)))
+root_c      = $(foreach s,$(filter $(1)/%.c,$(sources)),$(if $(filter 2,$(words $(subst /, ,$(s)))),$(s)))
+library_c   = $(foreach s,$(filter $(1)/%,$(sources)),$(if $(filter 3,$(words $(subst /, ,$(s)))),$(s)))
+programs   := $(foreach f,$(filter-out bench,$(FOLDERS)),$(call root_c,$(f)))
+names      := $(foreach p,$(programs),$(basename $(notdir $(p))))
+libraries  := $(foreach f,lra_tasks attention collectives kernels,$(if $(call library_c,$(f)),$(BUILD)/lib$(f).a))
+# floors: a folder links its own library and those below it
+below_kernels     := kernels
+below_collectives := collectives kernels
+below_attention   := attention kernels
+below_lra_tasks   := lra_tasks attention kernels
+
+report_sources := $(wildcard reports/*.c)
+report_shared  := $(wildcard reports/lib/*.c)
+report_names   := $(basename $(notdir $(report_sources)))
+
+binaries := $(addprefix $(BUILD)/bin/,$(names) $(tools) $(report_names))
+
+.PHONY: bench
+bench: $(binaries)
+	@$(foreach u,$(unmet),echo "left out: $(u) (needs $(call unmet_of,$(u)))" >&2;)
+	@printf '%s\n' $(names) >$(BUILD)/programs
+	@echo "built $(words $(binaries)) programs in $(BUILD)/bin; next: ./run_all.sh" >&2
+
+$(BUILD)/%.c.o: %.c $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	$(SAY) "  cc    $<"
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(BUILD)/%.cu.o: %.cu $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	$(SAY) "  nvcc  $<"
+	$(Q)$(NVCC) $(NVCCFLAGS_ALL) -MMD -MP -c $< -o $@
+
+# what the manifest says of the build
+COMMIT := $(shell git rev-parse -q --verify HEAD 2>/dev/null)$(if $(shell git status --porcelain -uno 2>/dev/null),-dirty)
+$(BUILD)/bench/manifest.c.o: $(BUILD)/stamp
+$(BUILD)/bench/manifest.c.o: CFLAGS += -DPLUMBLINE_COMMIT='"$(COMMIT)"' -DPLUMBLINE_FLAGS='"$(OPTIMIZE)"'
+.PHONY: always
+$(BUILD)/stamp: always
+	@mkdir -p $(@D); echo '$(COMMIT) $(OPTIMIZE)' | cmp -s - $@ || echo '$(COMMIT) $(OPTIMIZE)' >$@
+
+$(libbench): $(call object_of,$(bench_sources))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+define library_rule
+$(BUILD)/lib$(1).a: $(call object_of,$(call library_c,$(1)))
+	@rm -f $$@
+	$(Q)$(AR) rcs $$@ $$^
+endef
+$(foreach f,lra_tasks attention collectives kernels,$(if $(call library_c,$(f)),$(eval $(call library_rule,$(f)))))
+
+# $(1) folder, $(2) name
+define program_rule
+program_$(2)_sources   := $(filter $(1)/$(2).c $(1)/$(2).cu,$(sources))
+program_$(2)_libraries := $(filter $(foreach f,$(below_$(1)),$(BUILD)/lib$(f).a),$(libraries))
+program_$(2)_cuda      := $(if $(filter $(1)/$(2).cu,$(sources)),$(bench_cuda))
+program_$(2)_mpi       := $(if $(filter collectives,$(1)),$(call object_of,$(filter bench/ranks_mpi.c,$(sources))))
+$(BUILD)/bin/$(2): $$(call object_of,$$(program_$(2)_sources)) $$(program_$(2)_cuda) $$(program_$(2)_mpi) \
+                   $$(program_$(2)_libraries) $(libbench)
+	@mkdir -p $$(@D)
+	$(SAY) "  link  $$(notdir $$@)"
+	$(Q)$(CC) $(CFLAGS_ALL) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(LDFLAGS) \
+	    $$(if $$(program_$(2)_cuda),$$(LIBS_cuda) $$(LIBS_cublasLt) $$(LIBS_nccl_$(1)) $$(LIBS_cudnn_$(1))) \
+	    $$(if $$(program_$(2)_mpi),$$(LIBS_mpi)) $$(LIBS) -o $$@
+endef
+$(foreach p,$(programs),$(eval $(call program_rule,$(word 1,$(subst /, ,$(p))),$(basename $(notdir $(p))))))
+LIBS_nccl_collectives = $(LIBS_nccl)
+LIBS_cudnn_attention  = $(LIBS_cudnn)
+LIBS_cudnn_lra_tasks  = $(LIBS_cudnn)
+
+define tool_rule
+$(BUILD)/bin/$(1): $(BUILD)/bench/tool_$(1).c.o $(libbench)
+	@mkdir -p $$(@D)
+	$(SAY) "  link  $$(notdir $$@)"
+	$(Q)$(CC) $(CFLAGS_ALL) $$^ $(LDFLAGS) $(LIBS) -o $$@
+endef
+$(foreach t,$(tools),$(eval $(call tool_rule,$(t))))
+define report_rule
+$(BUILD)/bin/$(1): $(BUILD)/reports/$(1).c.o $(call object_of,$(report_shared)) $(libbench)
+	@mkdir -p $$(@D)
+	$(SAY) "  link  $$(notdir $$@)"
+	$(Q)$(CC) $(CFLAGS_ALL) $$^ $(LDFLAGS) $(LIBS) -o $$@
+endef
+$(foreach r,$(report_names),$(eval $(call report_rule,$(r))))
+
+# Tests: FOLDER/tests/test_*.c (cmocka) and test_*.sh; scripts/check.sh runs and counts them.
+test_sources := $(wildcard $(addsuffix /tests/test_*.c,$(FOLDERS) reports))
+ifeq ($(filter cmocka,$(HAVE)),)
+test_sources :=
+endif
+test_binaries := $(test_sources:%.c=$(BUILD)/%)
+test_scripts  := $(wildcard $(addsuffix /tests/test_*.sh,$(FOLDERS) reports scripts))
+define test_rule
+$(BUILD)/$(1): $(BUILD)/$(1).c.o $(if $(filter reports/%,$(1)),$(call object_of,$(report_shared)),\
+    $(filter $(foreach f,$(below_$(firstword $(subst /, ,$(1)))),$(BUILD)/lib$(f).a),$(libraries))) $(libbench)
+	$(SAY) "  link  $$(notdir $$@)"
+	$(Q)$(CC) $(CFLAGS_ALL) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(LDFLAGS) \
+	    $$(if $$(filter attention/% lra_tasks/%,$(1)),$$(LIBS_cuda) $$(LIBS_cudnn)) $$(LIBS) -lcmocka -o $$@
+endef
+$(foreach t,$(test_sources:%.c=%),$(eval $(call test_rule,$(t))))
+
+# FOLDER/tests/program_*.c: harness programs that misbehave on purpose
+test_programs := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/tests/program_*.c))
+$(BUILD)/bench/tests/program_%: $(BUILD)/bench/tests/program_%.c.o $(libbench)
+	$(SAY) "  link  $(notdir $@)"
+	$(Q)$(CC) $(CFLAGS_ALL) $^ $(LDFLAGS) $(LIBS) -o $@
+
+.PHONY: tests check check-gpu asan install uninstall clean configure help
+tests: $(test_binaries) $(test_programs)
+check: bench tests
+	@BUILD=$(BUILD) scripts/check.sh $(test_binaries) $(test_scripts)
+check-gpu: bench
+	@BUILD=$(BUILD) scripts/check_gpu.sh
+asan:
+	$(MAKE) BUILD=$(BUILD)-asan OPTIMIZE="-O1 -march=native" NO_CUDA=1 \
+	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" check
+configure:
+	@rm -f $(BUILD)/config.mk
+	@$(MAKE) --no-print-directory $(BUILD)/config.mk
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan
+
+# Installed programs are called plumbline-NAME: several of the plain names (compare, report) are taken elsewhere.
+bin_folder   = $(DESTDIR)$(PREFIX)/bin
+share_folder = $(DESTDIR)$(PREFIX)/share/plumbline
+published   := $(wildcard $(FOLDERS:%=%/published.csv))
+install: bench
+	install -d $(bin_folder) $(share_folder)/published
+	$(foreach b,$(notdir $(binaries)),install -m 755 $(BUILD)/bin/$(b) $(bin_folder)/plumbline-$(b) &&) true
+	$(foreach f,$(published),install -m 644 $(f) $(share_folder)/published/$(patsubst %/,%,$(dir $(f))).csv &&) true
+	install -m 755 run_all.sh $(share_folder)/run_all.sh
+	install -m 644 $(BUILD)/programs $(share_folder)/programs
+	ln -sf ../share/plumbline/run_all.sh $(bin_folder)/plumbline-run
+uninstall:
+	rm -f $(addprefix $(bin_folder)/plumbline-,run $(notdir $(binaries)))
+	rm -rf $(share_folder)
+
+define help_text
+make bench       build every program into $(BUILD)/bin (the default)
+make check       build and run the tests
+make check-gpu   everything that needs a device
+make asan        the tests under the address and undefined-behaviour sanitizers, in $(BUILD)-asan
+make install     programs to PREFIX/bin/plumbline-NAME, run_all.sh to PREFIX/bin/plumbline-run
+make uninstall   take them away again
+make configure   look for compilers and libraries again
+make clean       remove $(BUILD) and $(BUILD)-asan
+variables: BUILD=folder  PREFIX=/usr/local  DESTDIR=  CC=gcc  CUDA_HOME=folder  NO_CUDA=1  ARCH=90a
+           DEPS=auto|off (off never installs packages)  CFLAGS=  NVCCFLAGS=  LDFLAGS=  OPTIMIZE="-O3 -march=native"  V=1
+endef
+export help_text
+help:
+	@echo "$$help_text"
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

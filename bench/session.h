@@ -1,0 +1,50 @@
+/* session.h: one measurement while it runs; struct run is its face towards the program. */
+#ifndef BENCH_SESSION_H
+#define BENCH_SESSION_H
+
+#include <setjmp.h>
+
+#include "harness.h"
+
+enum { BLOCKS_MAX = 256 };
+
+struct block {
+    void *pointer;
+    size_t bytes;
+    enum place place;
+};
+struct output {
+    void *pointer;
+    size_t bytes;
+    enum place place;
+    bool in_place;
+};
+struct session {
+    struct run run; /* first: the program's pointer is ours */
+    const struct options *options;
+    struct shared *shared;
+    struct outcome *outcome;
+    struct block blocks[BLOCKS_MAX];
+    int block_count;
+    struct output outputs[OUTPUTS_MAX];
+    int output_count;
+    double overhead; /* seconds a sample spent outside the timed region */
+    jmp_buf end; /* bench_skip and bench_fail come back here */
+    bool ended;
+};
+
+static inline struct session *session_of(struct run *run) {
+    return (struct session *)run;
+}
+void session_end(struct session *session, enum status status, const char *reason) __attribute__((noreturn));
+/* memory.c */
+void outputs_poison(struct session *session);
+void outputs_corrupt(struct session *session);
+void blocks_release(struct session *session);
+double blocks_held(const struct session *session);
+/* timing.c: fills one set of samples, seconds of one call; returns their number */
+size_t time_variant(struct session *session, double **seconds);
+/* limits.c */
+void limits_use(struct shared *shared, int threads);
+
+#endif

@@ -1,0 +1,252 @@
+/* supervise.c: runs the plan in a worker process and watches it.
+
+   The supervisor never touches CUDA, MPI or OpenMP, so that it may fork at any time. A worker that crashes, hangs past
+   the case's time limit, or says that its context is spent, is replaced by a fresh one, and the measurement it was at
+   becomes a row. With MPI there is no fork (a launcher's process must be the one that initializes): the measurements run
+   inline, a thread watches the clock, and what cannot be survived ends the launch; run_all.sh then starts it again with
+   --resume. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "counters.h"
+#include "rows.h"
+#include "session.h"
+#include "telemetry.h"
+#include "topology.h"
+
+enum { EXIT_RESTART = 64 };
+static const char *const phase_names[] = {"start", "setup", "check", "timing", "writing"};
+
+struct context {
+    const struct options *options;
+    const struct plan *plan;
+    struct shared *shared;
+};
+
+static bool writes(void) {
+    return rank_backend == NULL || rank_backend->rank() == 0;
+}
+
+static void finish_row(const struct context *context, size_t index, struct outcome *outcome) {
+    struct shared *shared = context->shared;
+    if (writes()) {
+        shared->phase = PHASE_WRITING;
+        rows_write(context->options, shared, &context->plan->list[index], outcome);
+    }
+    struct summary *summary = &shared->summaries[index];
+    *summary = (struct summary){.measured = true, .status = outcome->status};
+    snprintf(summary->reason, sizeof summary->reason, "%.95s", outcome->reason);
+    if (outcome->figure_count > 0) {
+        const struct figure *figure = &outcome->figures[0];
+        const struct metric_description *metric = &metrics[figure->metric];
+        double limit = figure->limit.value / metric->scale;
+        summary->metric = figure->metric;
+        summary->value = figure->value;
+        summary->noise = figure->timing.noise;
+        summary->limit_share = limit <= 0 ? 0 : metric->better == LOWER ? limit / figure->value : figure->value / limit;
+    }
+    shared->count[outcome->status]++;
+    shared->finished++;
+    shared->current = index + 1;
+    shared->phase = PHASE_IDLE;
+    if (writes()) progress_line(context->options, context->plan, shared, index);
+}
+
+/* A row for a measurement that cannot speak for itself any more. */
+static void obituary(const struct context *context, size_t index, enum status status, const char *reason) {
+    struct outcome outcome = {.status = status, .memory = -1, .clock_mhz = -1, .power_w = -1, .throttled = -1};
+    snprintf(outcome.reason, REASON_SIZE, "%s", reason);
+    finish_row(context, index, &outcome);
+}
+
+/* Skips what the folder holds already. Returns false when there is nothing to measure at index. */
+static bool begin(const struct context *context, size_t index) {
+    char key[KEY_SIZE];
+    measurement_key(context->options, &context->plan->list[index], key);
+    if (writes() && rows_known(key)) {
+        if (context->options->resume == NULL)
+            die(EXIT_USAGE, "--out: '%s' already holds %s; use --resume, or another --launch", context->options->out,
+                key);
+        return false;
+    }
+    const char *in_flight = rows_in_flight();
+    bool died = context->options->failed_in_flight && in_flight != NULL && strcmp(in_flight, key) == 0;
+    context->shared->current = index;
+    context->shared->started = bench_seconds();
+    if (writes()) rows_start(key);
+    if (died) obituary(context, index, STATUS_failed, "the launch died during this case");
+    return !died;
+}
+
+static void start_device(const struct context *context) {
+    char reason[REASON_SIZE];
+    int index = context->options->device;
+    if (index < 0) index = rank_backend != NULL ? rank_backend->local_rank() % context->shared->device_count : 0;
+    topology_unbind_thread(); /* or the threads that CUDA and NCCL make would all inherit one core */
+    if (!device_backend->start(index, reason)) die(EXIT_ABSENT, "--device: %s", reason);
+    telemetry_open(device_backend->pci_address());
+    topology_bind_near(device_backend->pci_address());
+}
+
+/* With ranks every rank must skip the same measurements: rank 0 knows the folder. */
+static bool begin_together(const struct context *context, size_t index) {
+    bool wanted = begin(context, index);
+    if (rank_backend != NULL) rank_backend->broadcast(&wanted, sizeof wanted);
+    return wanted;
+}
+
+/* A rank that failed leaves its peers inside a call that will never end. */
+static void end_launch(const struct outcome *outcome) {
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    fprintf(stderr, "%s: rank %d on %s: %s\n", bench.name, rank_backend->rank(), host, outcome->reason);
+    fflush(NULL);
+    rank_backend->abort(EXIT_RESTART);
+}
+
+static void run_from(const struct context *context, size_t first) {
+    bool device_started = false;
+    for (size_t index = first; index < context->plan->count; index++) {
+        const struct measurement *measurement = &context->plan->list[index];
+        if (!begin_together(context, index)) continue;
+        if (measurement->variant->place == PLACE_DEVICE && measurement->absent == NULL && !device_started) {
+            start_device(context);
+            device_started = true;
+        }
+        struct outcome outcome;
+        measure(context->options, context->shared, measurement, &outcome);
+        bool failed = outcome.status == STATUS_failed;
+        finish_row(context, index, &outcome);
+        if (failed && rank_backend != NULL) end_launch(&outcome);
+        outcome_release(&outcome);
+        if (failed && measurement->variant->place == PLACE_DEVICE) { /* its context may be poisoned */
+            fflush(NULL);
+            _exit(EXIT_RESTART);
+        }
+    }
+}
+
+static void prepare_process(const struct context *context) {
+    limits_use(context->shared, context->options->threads);
+    if (!context->plan->count) return;
+    topology_bind_team(context->options->threads);
+    counters_start();
+}
+
+static pid_t start_worker(const struct context *context, size_t first, int *life) {
+    int ends[2];
+    if (pipe(ends) != 0) die(EXIT_USAGE, "pipe: %s", strerror(errno));
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0) die(EXIT_USAGE, "fork: %s", strerror(errno));
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a killed supervisor leaves nobody behind */
+        close(ends[0]);
+        prepare_process(context);
+        run_from(context, first);
+        fflush(NULL);
+        _exit(EXIT_MEASURED);
+    }
+    close(ends[1]);
+    *life = ends[0];
+    return pid;
+}
+
+/* Waits until the worker ends; kills it when a measurement exceeds its time. Returns the wait status. */
+static int watch(const struct context *context, pid_t pid, int life, bool *timed_out) {
+    struct shared *shared = context->shared;
+    int status;
+    *timed_out = false;
+    for (;;) {
+        struct pollfd end = {.fd = life, .events = POLLIN};
+        if (poll(&end, 1, 200) > 0) break;
+        bool measuring = shared->current < context->plan->count && shared->phase != PHASE_IDLE;
+        if (measuring && bench_seconds() - shared->started > context->options->case_timeout) {
+            *timed_out = true;
+            kill(pid, SIGKILL);
+            break;
+        }
+    }
+    close(life);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    return status;
+}
+
+/* What a dead worker left. Returns where the next one begins. */
+static size_t bury(const struct context *context, int status, bool timed_out) {
+    char reason[REASON_SIZE];
+    struct shared *shared = context->shared;
+    size_t index = shared->current;
+    const char *phase = phase_names[shared->phase];
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RESTART) return index;
+    if (WIFEXITED(status) && WEXITSTATUS(status) <= EXIT_ABSENT) _Exit(WEXITSTATUS(status)); /* it told why */
+    if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGPIPE || WTERMSIG(status) == SIGINT)) _Exit(EXIT_USAGE);
+    if (timed_out) {
+        snprintf(reason, sizeof reason, "took longer than %g s, in %s", context->options->case_timeout, phase);
+        obituary(context, index, STATUS_timeout, reason);
+    } else {
+        if (WIFSIGNALED(status))
+            snprintf(reason, sizeof reason, "signal %d (%s) in %s", WTERMSIG(status), strsignal(WTERMSIG(status)),
+                     phase);
+        else
+            snprintf(reason, sizeof reason, "the process exited with %d in %s", WEXITSTATUS(status), phase);
+        obituary(context, index, STATUS_failed, reason);
+    }
+    return index + 1;
+}
+
+static void supervise_workers(const struct context *context) {
+    for (size_t next = 0; next < context->plan->count;) {
+        int life;
+        bool timed_out;
+        pid_t pid = start_worker(context, next, &life);
+        int status = watch(context, pid, life, &timed_out);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_MEASURED) break;
+        next = bury(context, status, timed_out);
+    }
+}
+
+/* The clock of an inline run: a rank that hangs takes the launch with it, after its row is written. */
+static void *inline_watch(void *argument) {
+    const struct context *context = argument;
+    struct shared *shared = context->shared;
+    for (;;) {
+        usleep(200000);
+        if (shared->phase == PHASE_IDLE || bench_seconds() - shared->started <= context->options->case_timeout) continue;
+        char reason[REASON_SIZE], host[256] = "";
+        gethostname(host, sizeof host - 1);
+        snprintf(reason, sizeof reason, "took longer than %g s, in %s, seen by rank %d on %s",
+                 context->options->case_timeout, phase_names[shared->phase], rank_backend->rank(), host);
+        if (rank_backend->rank() == 0) obituary(context, shared->current, STATUS_timeout, reason);
+        else sleep(2); /* rank 0 has the files: let it write first */
+        fflush(NULL);
+        rank_backend->abort(EXIT_RESTART);
+    }
+    return NULL;
+}
+
+int supervise(const struct options *options, const struct plan *plan, struct shared *shared) {
+    struct context context = {options, plan, shared};
+    shared->run_started = bench_seconds();
+    shared->to_do = plan->count;
+    shared->current = plan->count;
+    if (rank_backend == NULL) {
+        supervise_workers(&context);
+    } else {
+        pthread_t watcher;
+        prepare_process(&context);
+        if (pthread_create(&watcher, NULL, inline_watch, &context) != 0) die(EXIT_USAGE, "no thread for the watch");
+        run_from(&context, 0);
+        shared->phase = PHASE_IDLE;
+        rank_backend->barrier();
+    }
+    bool bad = shared->count[STATUS_wrong] + shared->count[STATUS_failed] + shared->count[STATUS_timeout] > 0;
+    return bad ? EXIT_WRONG : EXIT_MEASURED;
+}

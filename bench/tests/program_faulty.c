@@ -1,0 +1,70 @@
+/* program_faulty: a benchmark whose variants misbehave, each in its own way, so that test_isolation.sh can see what the
+   harness makes of it. The first and the last variant are well: the sweep must reach them. */
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+
+enum { AXIS_SIZE };
+
+static void setup(struct run *run) {
+    int64_t *number = bench_alloc(run, sizeof *number);
+    run->state = number;
+    bench_output(run, number, sizeof *number, PLACE_HOST, false);
+}
+static void well(struct run *run) {
+    *(int64_t *)run->state = run->value[AXIS_SIZE];
+}
+static void crash(struct run *run) {
+    (void)run;
+    raise(SIGSEGV);
+}
+static void hang(struct run *run) {
+    (void)run;
+    for (;;) usleep(10000);
+}
+static void leave(struct run *run) {
+    (void)run;
+    exit(9);
+}
+static void fail(struct run *run) {
+    bench_fail(run, "said \"no\", %s", "twice");
+}
+static void lie(struct run *run) {
+    *(int64_t *)run->state = run->value[AXIS_SIZE] + 1;
+}
+static void forget(struct run *run) {
+    (void)run; /* leaves the output as it was */
+}
+static void hog(struct run *run) {
+    bench_alloc(run, (size_t)1 << 60);
+}
+static const char *decline(const struct run *run) {
+    return run->value[AXIS_SIZE] > 1 ? "only size 1" : NULL;
+}
+
+static void describe(const struct run *run, struct work *work) {
+    work->bytes = (double)run->value[AXIS_SIZE];
+    bench_add_rate(work, METRIC_bandwidth, work->bytes, (struct limit){0, NULL});
+}
+static void check(struct run *run, struct verdict *verdict) {
+    verdict->error = *(const int64_t *)run->state == run->value[AXIS_SIZE] ? 0 : 1;
+}
+
+static const struct axis axes[] = {[AXIS_SIZE] = {.name = "size", .help = "a number", .kind = AXIS_INTEGER,
+                                                  .host = {"1", "1,2", "1,2,3"}},
+                                   {0}};
+static const struct variant variants[] = {{.name = "first", .backend = "c", .run = well},
+                                          {.name = "crash", .backend = "c", .run = crash},
+                                          {.name = "hang", .backend = "c", .run = hang},
+                                          {.name = "leave", .backend = "c", .run = leave},
+                                          {.name = "fail", .backend = "c", .run = fail},
+                                          {.name = "lie", .backend = "c", .run = lie},
+                                          {.name = "forget", .backend = "c", .run = forget},
+                                          {.name = "hog", .backend = "c", .setup = hog, .run = well},
+                                          {.name = "decline", .backend = "c", .decline = decline, .run = well},
+                                          {.name = "last", .backend = "c", .run = well},
+                                          {0}};
+const struct bench bench = {.suite = "bench", .name = "faulty", .question = "What becomes of a bad case?",
+                            .axes = axes, .variants = variants, .describe = describe, .setup = setup, .check = check};

@@ -1,0 +1,120 @@
+/* timing.c: how long one call takes.
+
+   Host: calls are grouped so that a sample lasts at least 20 us (a thousand times the clock's own cost), one call a
+   sample with ranks. Device: the backend's events. After a warm-up that ends when calls stop getting faster, samples are
+   taken until the 95 % interval of the median is within 1 % on both sides (0.5 % in full; 5 % in smoke), or until the
+   time cap, which the row then admits to. With ranks every rank takes the same samples and each sample is the maximum
+   over ranks. Georges et al., OOPSLA 2007, and Hunold & Carpen-Amarie, ReproMPI, 2016, are followed in this. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "session.h"
+
+enum { SAMPLES_LIMIT = 4096, WARM_CALLS_LIMIT = 1000, GRAPH_CALLS_LIMIT = 100 };
+
+static const double sample_minimum = 20e-6;
+static const double target_half_width[PRESET_COUNT] = {0.05, 0.01, 0.005};
+static const size_t samples_minimum[PRESET_COUNT] = {5, 11, 21};
+
+static bool one_at_a_time(const struct session *session) {
+    return session->run.bench->ranks;
+}
+
+/* The same on every rank, or they would part. */
+static double agreed(double seconds) {
+    if (rank_backend != NULL) rank_backend->maximum(&seconds, 1);
+    return seconds;
+}
+
+static void host_samples(struct session *session, double *seconds, size_t count, size_t calls) {
+    struct run *run = &session->run;
+    bool waits = one_at_a_time(session) && session->options->pacing == PACING_SYNCHRONIZED && rank_backend != NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (waits) rank_backend->barrier();
+        double start = bench_seconds();
+        for (size_t call = 0; call < calls; call++) run->variant->run(run);
+        seconds[i] = (bench_seconds() - start) / (double)calls;
+    }
+}
+
+static void device_samples(struct session *session, double *seconds, size_t count, size_t calls) {
+    char reason[REASON_SIZE];
+    struct run *run = &session->run;
+    bool right = session->options->cache == CACHE_HOT ? device_backend->time_hot(run, seconds, count, calls, reason)
+                 : one_at_a_time(session)             ? device_backend->time_plain(run, seconds, count, reason)
+                                                      : device_backend->time_cold(run, seconds, count, reason);
+    if (!right) bench_fail(run, "%s", reason);
+}
+
+static void take(struct session *session, double *seconds, size_t count, size_t calls) {
+    if (session->run.variant->place == PLACE_DEVICE) device_samples(session, seconds, count, calls);
+    else host_samples(session, seconds, count, calls);
+    if (rank_backend != NULL) rank_backend->maximum(seconds, count);
+}
+
+/* Calls until three in a row bring no new minimum by 2 %, or a tenth of the cap is spent. Returns the last estimate. */
+static double warm_up(struct session *session) {
+    double start = bench_seconds(), best = INFINITY, estimate = 0;
+    for (int call = 0, stale = 0; call < WARM_CALLS_LIMIT; call++) {
+        take(session, &estimate, 1, 1);
+        stale = estimate < 0.98 * best ? 0 : stale + 1;
+        if (estimate < best) best = estimate;
+        double spent = agreed(bench_seconds() - start);
+        bool long_enough = spent > session->options->time_cap * 0.02 || call >= 30;
+        if ((stale >= 3 && long_enough) || spent > session->options->time_cap * 0.1) break;
+    }
+    return best > 0 ? best : 1e-9;
+}
+
+static size_t calls_per_sample(const struct session *session, double estimate) {
+    double calls = 1;
+    if (session->run.variant->place == PLACE_DEVICE) {
+        if (session->options->cache == CACHE_HOT) calls = fmin(ceil(1e-3 / estimate), GRAPH_CALLS_LIMIT);
+    } else if (!one_at_a_time(session)) {
+        calls = fmin(ceil(sample_minimum / estimate), 1e6);
+    }
+    return calls < 1 ? 1 : (size_t)calls;
+}
+
+static bool settled(const struct session *session, const double *seconds, size_t count) {
+    if (count < samples_minimum[session->run.preset]) return false;
+    struct timing timing = statistics(seconds, count);
+    double half = fmax(timing.ci_high - timing.median, timing.median - timing.ci_low);
+    return half <= target_half_width[session->run.preset] * timing.median;
+}
+
+static void admit_cap(struct session *session, const double *seconds, size_t count) {
+    struct timing timing = statistics(seconds, count);
+    double half = fmax(timing.ci_high - timing.median, timing.median - timing.ci_low);
+    snprintf(session->outcome->reason, REASON_SIZE, "stopped by the time cap: interval of the median +-%.2g %%",
+             100 * half / timing.median);
+}
+
+size_t time_variant(struct session *session, double **samples) {
+    double cap = session->options->time_cap, *seconds = malloc(SAMPLES_LIMIT * sizeof *seconds);
+    if (seconds == NULL) abort();
+    *samples = seconds;
+    double estimate = warm_up(session), start = bench_seconds(), taking = 0;
+    size_t calls = calls_per_sample(session, estimate), count = 0;
+    for (;;) {
+        /* a round: about a tenth of the cap, and a quarter of what is there already */
+        double wanted = fmin(fmax((double)count * 0.25, (double)samples_minimum[session->run.preset]),
+                             ceil(0.1 * cap / (estimate * (double)calls)));
+        size_t round = wanted < 1 ? 1 : (size_t)wanted;
+        if (round > SAMPLES_LIMIT - count) round = SAMPLES_LIMIT - count;
+        double before = bench_seconds();
+        take(session, seconds + count, round, calls);
+        taking += bench_seconds() - before;
+        count += round;
+        if (settled(session, seconds, count)) break;
+        double spent = agreed(bench_seconds() - start);
+        bool few = count < 3;
+        if ((spent > cap && !few) || spent > 3 * cap || count == SAMPLES_LIMIT) {
+            admit_cap(session, seconds, count);
+            break;
+        }
+    }
+    for (size_t i = 0; i < count; i++) taking -= seconds[i] * (double)calls;
+    session->overhead = taking / (double)count;
+    return count;
+}
