@@ -1,0 +1,16 @@
+#!/bin/sh
+# test_memory_latency_device.sh: the same on a device.
+set -u
+. "$(dirname "$0")/rows.sh"
+open_program memory_latency
+"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+device="--place device --preset smoke --time-cap 0.05"
+
+measure $device --bytes 256,4k,100096,1m,3m,5g --stride 128
+expect "walks end right" all_right
+measure $device --bytes 96k --stride 8,32,64,4k
+expect "strides are right" all_right
+measure --place device --preset smoke --inject-fault
+expect "corrupted ends are wrong" all_wrong
+
+[ $failures -eq 0 ]
