@@ -1,0 +1,104 @@
+/* collective.c: see collective.h.
+ * needs: mpi
+ */
+#include "collectives/lib/collective.h"
+
+#include "bench/ranks.h"
+#include "bench/topology.h"
+
+const char *const in_place_names[3] = {"out_of_place", "in_place", NULL};
+
+int64_t collective_ranks_launched(void) { return rank_backend->size(); }
+
+size_t collective_count(const struct run *run) {
+    return (size_t)run->value[COLLECTIVE_BYTES] / dtype_size(bench_dtype(run));
+}
+
+const char *collective_decline(const struct run *run) {
+    if (run->value[COLLECTIVE_RANKS] > run->rank_count) return "more ranks than were launched";
+    if (bench_dtype(run) == DTYPE_tf32) return "tf32 is a format of matrix units; messages hold it as fp32";
+    if ((size_t)run->value[COLLECTIVE_BYTES] % dtype_size(bench_dtype(run)) != 0)
+        return "not a whole number of elements";
+    return NULL;
+}
+
+/* Messages that stay in the caches are not held back by memory: all buffers of the node must exceed them. */
+static struct limit link_limit(const struct run *run, int ranks) {
+    double held = 2.0 * (double)run->value[COLLECTIVE_BYTES] * ranks;
+    bool cached = run->variant->place == PLACE_HOST && held <= (double)topology_last_cache_total();
+    if (ranks_mpi_nodes(ranks) > 1 || cached) return (struct limit){0, NULL};
+    return limit_link_bandwidth(run);
+}
+
+void collective_describe(const struct run *run, struct work *work, enum bus bus) {
+    int ranks = (int)run->value[COLLECTIVE_RANKS];
+    double size = (double)run->value[COLLECTIVE_BYTES];
+    const struct limit none = {0, NULL};
+    work->bytes = 2 * size;
+    bench_add_rate(work, METRIC_algorithm_bandwidth, size, none);
+    if (ranks > 1) bench_add_rate(work, METRIC_bus_bandwidth, size * bus_factor(bus, ranks), link_limit(run, ranks));
+    bench_add_rate(work, METRIC_call_time, 1, none);
+}
+
+struct collective *collective_create(struct run *run, enum operation operation) {
+    struct collective *collective = bench_alloc(run, sizeof *collective);
+    int ranks = (int)run->value[COLLECTIVE_RANKS];
+    size_t count = collective_count(run);
+    *collective = (struct collective){
+        .group = ranks_mpi_group(ranks),
+        .rank = run->rank < ranks ? run->rank : -1,
+        .ranks = ranks,
+        .count = count,
+        .in_place = run->value[COLLECTIVE_IN_PLACE] == 1,
+        .pattern = pattern_make(run, bench_dtype(run), operation, ranks),
+        .input_count = count,
+        .output_count = count,
+        .origin = {.reduced = operation != OPERATION_MOVE, .block = count},
+    };
+    run->state = collective;
+    return collective;
+}
+
+double collective_buffer_bytes(const struct collective *collective) {
+    double size = (double)dtype_size(collective->pattern.dtype), input = size * (double)collective->input_count,
+           output = size * (double)collective->output_count;
+    if (!collective->in_place) return input + output;
+    return input > output ? input : output;
+}
+
+void collective_require_memory(struct run *run, double needed, double available, const char *where) {
+    double worst[2] = {needed, -available};
+    rank_backend->maximum(worst, ARRAY_LENGTH(worst));
+    if (worst[0] > -worst[1])
+        bench_skip(run, "needs %.3g GiB on one %s, %.3g GiB available", worst[0] / (double)GIB, where,
+                   -worst[1] / (double)GIB);
+}
+
+void collective_allocate(struct run *run, void *(*allocate)(struct run *run, size_t bytes)) {
+    struct collective *collective = run->state;
+    if (collective->group == MPI_COMM_NULL) return;
+    size_t size = dtype_size(collective->pattern.dtype);
+    size_t input_bytes = collective->input_count * size, output_bytes = collective->output_count * size;
+    if (!collective->in_place) {
+        if (input_bytes > 0) collective->input = allocate(run, input_bytes);
+        if (output_bytes > 0) collective->output = allocate(run, output_bytes);
+    } else {
+        bool input_larger = input_bytes > output_bytes;
+        char *whole = allocate(run, input_larger ? input_bytes : output_bytes);
+        char *part = whole + collective->shared_offset * size;
+        collective->input = input_larger ? whole : part;
+        collective->output = input_larger ? part : whole;
+    }
+    if (output_bytes > 0)
+        bench_output(run, collective->output, output_bytes, run->variant->place, collective->in_place);
+}
+
+void collective_check(struct run *run, struct verdict *verdict) {
+    struct collective *collective = run->state;
+    double error = collective->error;
+    if (run->variant->place == PLACE_HOST && collective->output != NULL)
+        error = pattern_error(&collective->pattern, &collective->origin, collective->output, collective->output_count,
+                              run->threads);
+    rank_backend->maximum(&error, 1);
+    *verdict = (struct verdict){error, collective->pattern.tolerance};
+}

@@ -1,0 +1,140 @@
+/* nccl_calls.cu: see nccl_calls.h.
+ * needs: nccl mpi
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/cuda.h"
+#include "bench/device.h"
+#include "bench/ranks.h"
+#include "collectives/lib/nccl_calls.h"
+#include "collectives/lib/pattern_device.h"
+
+enum { ADDRESS_SIZE = 32 };
+
+/* What NCCL and the driver take on top of the buffers once a communicator connects. */
+static const double memory_reserve = 512.0 * MIB;
+
+ncclDataType_t nccl_type(enum dtype dtype) {
+    switch (dtype) {
+    case DTYPE_fp64: return ncclFloat64;
+    case DTYPE_fp32: return ncclFloat32;
+    case DTYPE_fp16: return ncclFloat16;
+    case DTYPE_bf16: return ncclBfloat16;
+#if NCCL_VERSION_CODE >= NCCL_VERSION(2, 24, 0)
+    case DTYPE_fp8_e4m3: return ncclFloat8e4m3;
+    case DTYPE_fp8_e5m2: return ncclFloat8e5m2;
+#endif
+    case DTYPE_int8: return ncclInt8;
+    case DTYPE_uint8: return ncclUint8;
+    case DTYPE_int32: return ncclInt32;
+    default: return ncclNumTypes;
+    }
+}
+
+ncclRedOp_t nccl_operation(enum operation operation) {
+    switch (operation) {
+    case OPERATION_PROD: return ncclProd;
+    case OPERATION_MIN: return ncclMin;
+    case OPERATION_MAX: return ncclMax;
+    case OPERATION_AVG: return ncclAvg;
+    default: return ncclSum;
+    }
+}
+
+const char *nccl_decline(const struct run *run) {
+    return nccl_type(bench_dtype(run)) == ncclNumTypes ? "this NCCL does not know the number format" : NULL;
+}
+
+/* The communicator hangs on MPI's as an attribute: MPI calls this when the group is freed, before MPI_Finalize, while
+   the peers and the device are still there. */
+static int destroy(MPI_Comm group, int keyval, void *communicator, void *extra) {
+    (void)group, (void)keyval, (void)extra;
+    return ncclCommDestroy((ncclComm_t)communicator) == ncclSuccess ? MPI_SUCCESS : MPI_ERR_OTHER;
+}
+
+static ncclComm_t join(struct run *run, MPI_Comm group, int rank, int ranks) {
+    static int keyval = MPI_KEYVAL_INVALID;
+    void *cached;
+    int found;
+    if (keyval == MPI_KEYVAL_INVALID) MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, destroy, &keyval, NULL);
+    MPI_Comm_get_attr(group, keyval, &cached, &found);
+    if (found) return (ncclComm_t)cached;
+
+    ncclUniqueId id;
+    ncclComm_t communicator = NULL;
+    memset(&id, 0, sizeof id);
+    ncclResult_t result = rank == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
+    int status = result; /* rank 0 must not leave while the others wait for its id */
+    MPI_Bcast(&status, 1, MPI_INT, 0, group);
+    MPI_Bcast(&id, sizeof id, MPI_BYTE, 0, group);
+    NCCL_CHECK(run, (ncclResult_t)status);
+    result = ncclCommInitRank(&communicator, ranks, id, rank);
+    status = result;
+    MPI_Allreduce(MPI_IN_PLACE, &status, 1, MPI_INT, MPI_MAX, group);
+    if (status != ncclSuccess) {
+        if (communicator != NULL) ncclCommAbort(communicator);
+        bench_fail(run, "ncclCommInitRank: %s", ncclGetErrorString((ncclResult_t)status));
+    }
+    MPI_Comm_set_attr(group, keyval, communicator);
+    return communicator;
+}
+
+/* Different devices among the first `ranks` ranks. Addresses count, not indices: with a device bound to each task every
+   rank calls its own device 0. The first call is collective over the launch; the devices stay as they are. */
+static int distinct_devices(struct run *run, int ranks) {
+    static char (*address)[ADDRESS_SIZE];
+    if (address == NULL) {
+        char own[ADDRESS_SIZE] = "";
+        strncpy(own, device_backend->pci_address(), sizeof own - 1);
+        address = (char (*)[ADDRESS_SIZE])calloc((size_t)run->rank_count, sizeof *address);
+        if (address == NULL) rank_backend->abort(1);
+        MPI_Allgather(own, sizeof own, MPI_CHAR, address, sizeof own, MPI_CHAR, MPI_COMM_WORLD);
+    }
+    int distinct = 0;
+    for (int r = 0; r < ranks; r++) {
+        int earlier = 0;
+        while (earlier < r &&
+               (ranks_mpi_node(earlier) != ranks_mpi_node(r) || strcmp(address[earlier], address[r]) != 0))
+            earlier++;
+        distinct += earlier == r;
+    }
+    return distinct;
+}
+
+static void require_device_memory(struct run *run, const struct collective *collective) {
+    size_t unoccupied = 0, total;
+    CUDA_CHECK(run, cudaMemGetInfo(&unoccupied, &total));
+    if (collective->group == MPI_COMM_NULL) unoccupied = total; /* this device is not asked for any */
+    collective_require_memory(run, collective_buffer_bytes(collective), (double)unoccupied - memory_reserve, "device");
+}
+
+void nccl_setup(struct run *run) {
+    struct collective *collective = (struct collective *)run->state;
+    int devices = distinct_devices(run, collective->ranks);
+    if (devices < collective->ranks) bench_skip(run, "%d ranks on %d devices", collective->ranks, devices);
+    if (collective->group != MPI_COMM_NULL)
+        collective->library = join(run, collective->group, collective->rank, collective->ranks);
+    require_device_memory(run, collective);
+    collective_allocate(run, bench_device_alloc);
+    if (collective->group != MPI_COMM_NULL)
+        collective->device_error = (double *)bench_device_alloc(run, sizeof *collective->device_error);
+}
+
+void nccl_reset(struct run *run) {
+    const struct collective *collective = (const struct collective *)run->state;
+    if (collective->group == MPI_COMM_NULL) return;
+    size_t output_bytes = collective->output_count * dtype_size(collective->pattern.dtype);
+    if (output_bytes > 0) CUDA_CHECK(run, cudaMemsetAsync(collective->output, 0xff, output_bytes, run->stream));
+    pattern_device_fill(run, &collective->pattern, collective->rank, collective->input, collective->input_count);
+}
+
+void nccl_fetch(struct run *run) {
+    struct collective *collective = (struct collective *)run->state;
+    if (collective->group == MPI_COMM_NULL) return;
+    ncclResult_t asynchronous;
+    NCCL_CHECK(run, ncclCommGetAsyncError((ncclComm_t)collective->library, &asynchronous));
+    NCCL_CHECK(run, asynchronous);
+    collective->error = pattern_device_error(run, &collective->pattern, &collective->origin, collective->output,
+                                             collective->output_count, collective->device_error);
+}

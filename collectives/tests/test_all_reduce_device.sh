@@ -1,0 +1,30 @@
+#!/bin/sh
+# test_all_reduce_device.sh: one rank a GPU under mpirun, NCCL on device memory: right in every number format,
+# operation and placement, in captured graphs too, and wrong where corrupted.
+set -u
+. "$(dirname "$0")/launch.sh"
+open_program all_reduce
+"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+devices=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+[ "$devices" -gt 0 ] || devices=1
+device="--preset smoke --place device --ranks max"
+
+launch -np "$devices" "$program" $device
+expect "smoke on $devices devices is exact" all_exact
+
+for dtype in fp64 fp32 bf16 fp16 fp8_e4m3 fp8_e5m2 int8 int32 uint8; do
+    launch -np "$devices" "$program" $device --bytes 8,40k --dtype $dtype --operation sum,prod,min,max,avg \
+        --in-place all --time-cap 0.01
+    expect "$dtype is right" all_ok # an average over 3 or 6 devices has a tolerance
+done
+
+launch -np "$devices" "$program" $device --bytes 8,1m --cache hot --in-place all
+expect "captured calls are exact" all_exact
+launch -np "$devices" "$program" $device --bytes 8,1m --ranks powers
+expect "part of the launch is exact" all_exact
+launch -np "$devices" "$program" $device --inject-fault --in-place all
+expect "corrupted results are wrong" all_wrong
+launch -np "$((devices + 1))" "$program" $device --bytes 8 --in-place out_of_place
+expect "two ranks on one device are skipped" skipped_for "$((devices + 1)) ranks on $devices devices"
+
+[ $failures -eq 0 ]
