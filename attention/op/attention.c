@@ -1,0 +1,32 @@
+/* attention.c: sizes and counts that every operator shares. */
+#include "attention.h"
+
+#include <math.h>
+
+void attention_pack(struct attention_problem *problem) {
+    int64_t d = problem->head_dim;
+    struct attention_strides query = {problem->heads * problem->queries * d, problem->queries * d, d};
+    struct attention_strides key = {problem->kv_heads * problem->keys * d, problem->keys * d, d};
+    problem->query = problem->output = query;
+    problem->key = problem->value = key;
+    problem->scale = 1.0f / sqrtf((float)d);
+}
+
+size_t attention_query_count(const struct attention_problem *problem) {
+    return (size_t)(problem->batch * problem->heads * problem->queries * problem->head_dim);
+}
+
+size_t attention_key_count(const struct attention_problem *problem) {
+    return (size_t)(problem->batch * problem->kv_heads * problem->keys * problem->head_dim);
+}
+
+double attention_forward_flops(const struct attention_problem *problem) {
+    double area = (double)mask_area(problem->mask);
+    return 4.0 * area * (double)(problem->batch * problem->heads * problem->head_dim);
+}
+
+double attention_forward_bytes(const struct attention_problem *problem) {
+    double rows = (double)(problem->batch * problem->heads * problem->queries);
+    double elements = 2.0 * (double)(attention_query_count(problem) + attention_key_count(problem));
+    return elements * (double)dtype_size(problem->dtype) + rows * sizeof(float);
+}

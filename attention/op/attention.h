@@ -1,0 +1,97 @@
+/* attention.h: the interface of every attention operator, on the host and on devices, for the programs that time them
+   and for the training engine alike.
+
+   Forward, for every batch item b, query head h (with key/value head g = h * kv_heads / heads) and query q:
+     score[k]       = scale * sum_d query[b][h][q][d] * key[b][g][k][d]      for the keys k that the mask allows
+     log_sum_exp    = log sum_k exp(score[k])                                natural logarithm; -infinity if none
+     output[d]      = sum_k exp(score[k] - log_sum_exp) * value[b][g][k][d]  0 if none
+
+   Operands are tensors [batch][head][token][head_dim] of any strides whose innermost one is 1; log_sum_exp is fp32
+   [batch][heads][queries], packed. 4 * area * head_dim FLOP a head: two products over the pairs that the mask allows,
+   multiply and add; the softmax itself is not counted.
+
+   An operator is used in this order: decline, prepare, forward any number of times, release. A backward pass is a
+   member beside forward that takes the same problem and plan and, of forward's results, output and log_sum_exp. */
+#ifndef ATTENTION_OPERATOR_H
+#define ATTENTION_OPERATOR_H
+
+#include "attention/mask/mask.h"
+#include "bench/bench.h"
+#include "bench/device.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { ATTENTION_HEAD_DIM_MAX = 1024 };
+
+/* Distances in elements. Token rows must not overlap. */
+struct attention_strides {
+    int64_t batch, head, row;
+};
+struct attention_problem {
+    int64_t batch, heads, kv_heads, queries, keys; /* all >= 1; kv_heads divides heads */
+    int64_t head_dim;                              /* 1 .. ATTENTION_HEAD_DIM_MAX */
+    enum dtype dtype;                              /* of query, key, value and output */
+    float scale;                                   /* usually 1 / sqrt(head_dim) */
+    const struct mask *mask;                       /* of queries x keys; must outlive the plan */
+    struct attention_strides query, key, value, output;
+    int threads; /* on the host */
+};
+struct attention_buffers {
+    const void *query, *key, *value;
+    void *output;
+    float *log_sum_exp;
+    void *workspace; /* plan.workspace bytes, 64-byte aligned (512 on a device); contents do not matter */
+};
+struct attention_plan {
+    size_t workspace; /* bytes that forward needs in buffers.workspace */
+    void *detail;     /* the operator's own */
+};
+
+struct attention_operator {
+    const char *name;    /* as a variant is called */
+    const char *backend; /* as struct variant's */
+    enum place place;    /* where the buffers lie */
+    /* Why this problem is not for this operator, in static storage; NULL: it is. */
+    const char *(*decline)(const struct attention_problem *problem);
+    /* Fills the plan. false: not possible, with one line in reason (REASON_SIZE bytes). */
+    bool (*prepare)(const struct attention_problem *problem, struct attention_plan *plan, char *reason);
+    /* One call. On a device it enqueues on the stream and returns; false with one line in reason if that fails. */
+    bool (*forward)(const struct attention_problem *problem, const struct attention_plan *plan,
+                    const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason);
+    void (*release)(struct attention_plan *plan); /* optional */
+};
+
+extern const struct attention_operator softmax_tiled; /* host: fp32, memory linear in the length */
+extern const struct attention_operator softmax_blas;  /* host: fp32, two matrix products with the scores between */
+extern const struct attention_operator softmax_plain; /* device: fp32, bf16, fp16 */
+extern const struct attention_operator softmax_cudnn; /* device: bf16, fp16, as one fused cuDNN graph */
+
+/* Sets the strides of packed [batch][head][token][head_dim] operands and the scale 1 / sqrt(head_dim). */
+void attention_pack(struct attention_problem *problem);
+size_t attention_query_count(const struct attention_problem *problem); /* elements of query, and of output */
+size_t attention_key_count(const struct attention_problem *problem);   /* elements of key, and of value */
+double attention_forward_flops(const struct attention_problem *problem);
+double attention_forward_bytes(const struct attention_problem *problem); /* each operand once, log_sum_exp too */
+
+/* The definition in fp64 for one query of operands on the host, pair by pair: output[head_dim] and *log_sum_exp.
+   *magnitude is the square root of the sum of the squares of all terms of the output: errors of the terms that do not
+   depend on each other add up to that share of it, while the output itself may cancel to nothing. */
+void attention_reference_row(const struct attention_problem *problem, const struct attention_buffers *buffers,
+                             int64_t batch, int64_t head, int64_t query, double *output, double *magnitude,
+                             double *log_sum_exp);
+
+/* Compares `count` rows of (batch, head, query), one from each of as many equal strata (at most ATTENTION_ROWS_MAX),
+   with the definition in fp64; operands and results on the host. The error is the largest over the rows of
+     |output - reference| / max(|reference|, magnitude), Euclidean over head_dim; |output| where that is 0, and
+     |log_sum_exp - reference| / max(1, |reference|), times tolerance / 2^-14: it is kept in fp32 whatever dtype is.
+   The tolerance is 2 epsilon of dtype, for probabilities and outputs rounded to it, and 62 of fp32. */
+enum { ATTENTION_ROWS_MAX = 256 };
+void attention_check(const struct attention_problem *problem, const struct attention_buffers *buffers, int64_t count,
+                     uint64_t seed, struct verdict *verdict);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,38 @@
+#!/bin/sh
+# test_prefill_device.sh: the same on a device: the plain kernel at shapes that fit no tile, cuDNN at those it takes.
+set -u
+. "$(dirname "$0")/../../kernels/tests/rows.sh"
+open_program prefill
+"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+device="--place device --preset smoke --time-cap 0.01"
+
+measure $device --variant plain --dtype fp32,bf16,fp16 --seq 1,200 --past 0,1500 --tokens 3 --hidden 480 \
+    --head-dim 60,240 --group 2
+expect "plain is right at odd shapes" all_right
+for mask in full causal causal_sliding; do
+    for dtype in fp32 bf16 fp16; do
+        expect "plain $mask $dtype has rows" has variant,mask,dtype,status "plain,$mask,$dtype,ok"
+    done
+done
+measure $device --mask all --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
+expect "both are right" all_right
+if has variant,status "cudnn,skipped" && grep -q "built without cuDNN" "$folder/out"; then
+    echo "skip cuDNN: built without cuDNN"
+else
+    for mask in full causal causal_sliding; do
+        for dtype in bf16 fp16; do
+            expect "cudnn $mask $dtype has rows" has variant,mask,dtype,status "cudnn,$mask,$dtype,ok"
+        done
+    done
+    measure $device --variant cudnn --mask all --seq 512 --past 1536
+    expect "a prompt read in chunks is right" all_right
+    expect "cudnn has chunked rows" has variant,mask,status "cudnn,causal,ok"
+    measure $device --variant cudnn --cache hot --seq 512
+    expect "cudnn in a graph is right" all_right
+fi
+measure $device --data zeros --seq 512
+expect "zeros are right" all_right
+measure $device --seq 512 --inject-fault
+expect "corrupted results are wrong" all_wrong
+
+[ $failures -eq 0 ]
