@@ -1,0 +1,62 @@
+#include "result.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool ends_with(const char *name, const char *ending) {
+    size_t length = strlen(name), tail = strlen(ending);
+    return length > tail && strcmp(name + length - tail, ending) == 0;
+}
+
+static int is_table(const struct dirent *entry) {
+    const char *name = entry->d_name;
+    return name[0] != '.' && ends_with(name, ".csv") && !ends_with(name, ".samples.csv") &&
+           strcmp(name, "published.csv") != 0;
+}
+
+static bool tables_read(struct result *result, int number, struct problem *problem) {
+    struct dirent **entries;
+    int count = scandir(result->folder, &entries, is_table, alphasort);
+    if (count < 0) return problem_set(problem, result->folder, 0, "%s", strerror(errno));
+    result->tables = array_zeroed((size_t)count, sizeof *result->tables);
+    bool good = true;
+    for (int i = 0; i < count; i++) {
+        if (good) {
+            const char *path = pool_format(&result->pool, "%s/%s", result->folder, entries[i]->d_name);
+            good = table_read(path, &result->tables[result->table_count++], problem);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    for (size_t t = 0; t < result->table_count; t++)
+        for (size_t r = 0; r < result->tables[t].row_count; r++) result->tables[t].rows[r]->result = number;
+    return good;
+}
+
+bool result_read(const char *folder, int number, struct result *result, struct problem *problem) {
+    *result = (struct result){0};
+    result->folder = result->label = pool_copy(&result->pool, folder, strlen(folder));
+    result->machine = (struct machine){.host = "", .created = "", .hardware = "", .software = ""};
+    const char *manifest = pool_format(&result->pool, "%s/manifest.json", folder);
+    result->has_manifest = access(manifest, F_OK) == 0;
+    if (result->has_manifest && !machine_read(manifest, &result->machine, &result->pool, problem)) return false;
+    if (result->machine.host[0] != 0)
+        result->label = pool_format(&result->pool, "%s, %.16s", result->machine.host, result->machine.created);
+    return tables_read(result, number, problem);
+}
+
+void result_release(struct result *result) {
+    for (size_t i = 0; i < result->table_count; i++) table_release(&result->tables[i]);
+    free(result->tables);
+    pool_release(&result->pool);
+    *result = (struct result){0};
+}
+
+size_t result_rows(const struct result *result) {
+    size_t count = 0;
+    for (size_t i = 0; i < result->table_count; i++) count += result->tables[i].row_count;
+    return count;
+}

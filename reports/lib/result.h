@@ -1,0 +1,23 @@
+/* result.h: a result folder: its manifest and the tables of its programs. */
+#ifndef REPORTS_RESULT_H
+#define REPORTS_RESULT_H
+
+#include "machine.h"
+#include "rows.h"
+
+struct result {
+    const char *folder;
+    const char *label; /* to tell results apart on one page: host and date, or the folder */
+    bool has_manifest;
+    struct machine machine;
+    struct table *tables; /* by file name */
+    size_t table_count;
+    struct pool pool;
+};
+
+/* Reads folder/manifest.json (may be absent) and every folder/NAME.csv but NAME.samples.csv. number goes into the
+   rows' result. false: problem; release result in either case. */
+bool result_read(const char *folder, int number, struct result *result, struct problem *problem);
+void result_release(struct result *result);
+size_t result_rows(const struct result *result);
+#endif

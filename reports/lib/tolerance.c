@@ -1,0 +1,178 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bootstrap.h"
+#include "verdict.h"
+
+enum { DRIFT_CASES_MIN = 8, DRIFT_GROUP_MIN = 3 };
+static const double false_alarms = 0.01; /* of whole comparisons */
+
+/* Relative floors by metric and place: with fewer than LAUNCHES_MANY launches on a side, and with that many. */
+struct floors {
+    const char *metric; /* NULL: any other that is a time or rate, then any other */
+    double host_few, host_many, device_few, device_many;
+};
+static const struct floors floors[] = {
+    {"harness_cost", 0.50, 0.25, 0.50, 0.25}, /* tens of nanoseconds */
+    {"first_call", 1.00, 0.50, 1.00, 0.50},   /* loads libraries, once */
+    {"skew", 1.00, 0.50, 1.00, 0.50},
+    {"latency_clocks", 0.10, 0.05, 0.03, 0.015},
+    {"rate_at_clock", 0.10, 0.05, 0.03, 0.015},
+    {"accuracy", 0.10, 0.05, 0.10, 0.05}, /* of a few thousand examples; reruns of a seed differ by less */
+    {"loss", 0.05, 0.03, 0.05, 0.03},
+};
+static const struct floors floor_of_times = {NULL, 0.10, 0.05, 0.03, 0.015},
+                           floor_of_others = {NULL, 0.02, 0.02, 0.02, 0.02};
+
+bool row_on_device(const struct row *row) {
+    static const char *const backends[] = {"cuda", "cublaslt", "cudnn", "nccl"};
+    for (size_t i = 0; i < ARRAY_LENGTH(backends); i++)
+        if (strcmp(backends[i], row->field[COLUMN_backend]) == 0) return true;
+    return false;
+}
+
+bool row_is_timed(const struct row *row) {
+    static const char *const made_of_times[] = {"latency_clocks", "rate_at_clock"};
+    const struct metric_facts *facts = metric_facts(row->field[COLUMN_metric]);
+    for (size_t i = 0; i < ARRAY_LENGTH(made_of_times); i++)
+        if (strcmp(made_of_times[i], row->field[COLUMN_metric]) == 0) return true;
+    return facts != NULL && facts->form != PLAIN;
+}
+
+/* `throttled` on the host is the harness's own word for the same. */
+bool pair_interrupted(const struct pair *pair, int side) {
+    size_t interrupted = 0;
+    for (size_t i = 0; i < pair->count[side]; i++) {
+        const struct row *row = pair->rows[side][i];
+        bool late = row_number(row, COLUMN_time_p95_us) > INTERRUPTED * row_number(row, COLUMN_time_us);
+        interrupted += !row_on_device(row) && (late || row_number(row, COLUMN_throttled) > 0);
+    }
+    return 2 * interrupted > pair->count[side]; /* the median of the launches is one of those */
+}
+
+bool pair_repeated(const struct pair *pair) {
+    return pair->count[BASELINE] >= LAUNCHES_MANY && pair->count[NEW_RUN] >= LAUNCHES_MANY;
+}
+
+double floor_of(const struct judge *judge, const struct pair *pair) {
+    const struct row *row = pair_row(pair);
+    const struct floors *chosen = row_is_timed(row) ? &floor_of_times : &floor_of_others;
+    bool many = pair_repeated(pair);
+    for (size_t i = 0; i < ARRAY_LENGTH(floors); i++)
+        if (strcmp(floors[i].metric, row->field[COLUMN_metric]) == 0) chosen = &floors[i];
+    if (judge->floor > 0 && row_is_timed(row)) return log1p(judge->floor);
+    if (row_on_device(row)) return log1p(many ? chosen->device_many : chosen->device_few);
+    return log1p(many ? chosen->host_many : chosen->host_few);
+}
+
+double pair_column(const struct pair *pair, int side, enum column column) {
+    double *values = array_zeroed(pair->count[side], sizeof *values);
+    size_t count = 0;
+    for (size_t i = 0; i < pair->count[side]; i++) {
+        const struct row *row = pair->rows[side][i];
+        if (row_measured(row)) values[count++] = row_number(row, column);
+    }
+    double median = NAN;
+    bool known = true;
+    for (size_t i = 0; i < count; i++) known = known && isfinite(values[i]);
+    if (known) median = median_of(values, count);
+    free(values);
+    return median;
+}
+
+/* The standard error of d where there are no samples: from the rows' 95 % intervals of the median time. */
+static double error_of_intervals(const struct pair *pair) {
+    double variance = 0;
+    for (int side = 0; side < SIDES; side++) {
+        double low = pair_column(pair, side, COLUMN_ci_low_us), high = pair_column(pair, side, COLUMN_ci_high_us);
+        double error = low > 0 && high >= low ? log(high / low) / (2 * 1.96) : 0;
+        variance += error * error / (double)(pair->count[side] > 0 ? pair->count[side] : 1);
+    }
+    return sqrt(variance);
+}
+
+static const struct samples *samples_for(const struct judge *judge, const struct samples *const samples[SIDES],
+                                         int side, const struct row *row) {
+    for (size_t t = 0; t < judge->results[side].table_count; t++)
+        if (row->table == &judge->results[side].tables[t]) return &samples[side][t];
+    return NULL;
+}
+
+double error_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES]) {
+    struct launches sides[SIDES];
+    const double **series[SIDES];
+    size_t *counts[SIDES];
+    for (int side = 0; side < SIDES; side++) {
+        series[side] = array_zeroed(pair->count[side], sizeof *series[side]);
+        counts[side] = array_zeroed(pair->count[side], sizeof *counts[side]);
+        for (size_t i = 0; i < pair->count[side]; i++) {
+            const struct samples *of = samples_for(judge, samples, side, pair->rows[side][i]);
+            if (of != NULL) series[side][i] = samples_of(of, pair->rows[side][i], &counts[side][i]);
+        }
+        sides[side] = (struct launches){series[side], counts[side], pair->count[side]};
+    }
+    double error = bootstrap_error(&sides[BASELINE], &sides[NEW_RUN], 1);
+    for (int side = 0; side < SIDES; side++) free(series[side]), free(counts[side]);
+    return isfinite(error) ? error : error_of_intervals(pair);
+}
+
+static double normal_quantile(double tail) { /* x with P(X > x) = tail, by halving */
+    double low = 0, high = 40;
+    for (int i = 0; i < 100; i++) {
+        double middle = (low + high) / 2;
+        if (erfc(middle / sqrt(2)) / 2 > tail) low = middle;
+        else high = middle;
+    }
+    return high;
+}
+
+static bool enters_drift(const struct judgement *judgement, bool device) {
+    return isfinite(judgement->worse) && row_is_timed(pair_row(judgement->pair)) &&
+           row_on_device(pair_row(judgement->pair)) == device;
+}
+
+/* Cases of one program and variant. */
+static size_t group_of(struct index *groups, const struct row *row) {
+    char key[512];
+    snprintf(key, sizeof key, "%.250s\x1f%.250s", row->field[COLUMN_program], row->field[COLUMN_variant]);
+    return index_add(groups, key, NULL);
+}
+
+struct member {
+    size_t group;
+    double worse;
+};
+
+static int compare_members(const void *a, const void *b) {
+    const struct member *x = a, *y = b;
+    return x->group != y->group ? (x->group > y->group) - (x->group < y->group)
+                                : (x->worse > y->worse) - (x->worse < y->worse);
+}
+
+double drift_of(const struct judge *judge, bool device) {
+    struct index groups = {0};
+    struct member *members = array_zeroed(judge->count, sizeof *members);
+    double *residuals = array_zeroed(judge->count, sizeof *residuals), drift = 0;
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < judge->count; i++)
+        if (enters_drift(&judge->judgements[i], device))
+            members[count++] = (struct member){group_of(&groups, pair_row(judge->judgements[i].pair)),
+                                               judge->judgements[i].worse};
+    qsort(members, count, sizeof *members, compare_members);
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && members[end].group == members[i].group;) end++;
+        double median = (members[(i + end - 1) / 2].worse + members[(i + end) / 2].worse) / 2;
+        /* n residuals about their own median stand for n - 1 */
+        double correction = sqrt((double)(end - i) / (double)(end - i > 1 ? end - i - 1 : 1));
+        for (size_t m = i; m < end && end - i >= DRIFT_GROUP_MIN; m++)
+            residuals[kept++] = fabs(members[m].worse - median) * correction;
+    }
+    if (kept >= DRIFT_CASES_MIN)
+        drift = 1.4826 * median_of(residuals, kept) * normal_quantile(false_alarms / (double)kept);
+    free(members);
+    free(residuals);
+    index_release(&groups);
+    return drift;
+}

@@ -1,0 +1,81 @@
+/* verdict.h: is a case slower than it was?
+
+   For a case, d = ln(new / old) of the medians over launches, turned so that d > 0 is worse; the change is e^d - 1.
+   The tolerance is the largest of
+   floor    what the kind of metric and place varies by from one launch to the next on quiet machines (floors in
+            tolerance.c); smaller where both sides have at least three launches, since then the scatter of launches is
+   in the noise below noise    three standard errors of d, by a bootstrap over launches and their samples (fixed seed),
+   or from the rows' own intervals where there are no samples drift    what this pair of runs scatters by from case to
+   case: 1.4826 times the median absolute deviation of d about the median of its program and variant, over all timed
+   cases of the place, times the normal quantile for one false alarm in a hundred runs of as many cases. Taking the
+   deviation about each variant's own median keeps a change that slows a whole variant, or the whole machine, out of it.
+   launch   on the host with fewer than three launches on a side: a factor of LAUNCH_FACTOR, unless a floor is given on
+   the command line. Launches of the same program minutes apart were seen to differ by 2.6 where other work shared the
+   caches and the memory, with single calls as regular as ever: nothing inside one launch tells that from a slower
+   program |d| within the floor: same. Beyond the tolerance: slower or faster, if the fastest call and the clock cycles
+   agree: d is taken as the smallest of the medians', the minima's and, where clocks or cycles are known, the cycles' ln
+   ratio (a clock that fell in all cases alike is no excuse: its median is taken out). Otherwise: unsure.
+
+   Calls on the host whose 95th percentile is beyond INTERRUPTED times their median lost the processor to other work,
+   and then no statistic of one launch can tell a slower program from a busier machine. Such a case is unsure at best;
+   where they are more than BUSY_SHARE of a side's host cases, so is everything that was timed on the host. */
+#ifndef REPORTS_VERDICT_H
+#define REPORTS_VERDICT_H
+
+#include "match.h"
+#include "samples.h"
+
+enum case_verdict {
+#define VERDICT(identifier, fails, meaning) VERDICT_##identifier,
+#include "verdicts.def"
+#undef VERDICT
+    VERDICT_COUNT
+};
+extern const char *const verdict_names[VERDICT_COUNT];
+extern const char *const verdict_meanings[VERDICT_COUNT];
+extern const bool verdict_fails[VERDICT_COUNT];
+
+struct judgement {
+    const struct pair *pair;
+    enum case_verdict verdict;
+    double value[SIDES]; /* medians over the launches that measured; NAN: none */
+    double worse;        /* d; NAN: not compared */
+    double agreed;       /* d as minimum and cycles agree on it */
+    double tolerance;
+    double noise;     /* standard error of d */
+    const char *note; /* "" or why */
+};
+
+#define INTERRUPTED 1.5
+#define BUSY_SHARE 0.25
+#define LAUNCH_FACTOR 3.0
+enum { LAUNCHES_MANY = 3 };
+
+struct judge {
+    const struct result *results; /* SIDES of them */
+    const struct match *match;
+    double floor; /* for times and rates, from the command line; 0: by kind */
+    struct judgement *judgements;
+    size_t count;
+    int counts[VERDICT_COUNT];
+    int lone; /* unsure cases on the host for which more launches might decide */
+    double
+        interrupted[SIDES]; /* share of the host's timed cases that were, if there are enough of them to tell; else 0 */
+};
+
+/* Judges every pair of the match, from results, match and floor; samples[side] by index of the result's tables. */
+void judge_all(struct judge *judge, const struct samples *const samples[SIDES]);
+void judge_release(struct judge *judge);
+bool judge_passes(const struct judge *judge);
+
+/* tolerance.c: the parts of the tolerance, as ln ratios. */
+double floor_of(const struct judge *judge, const struct pair *pair);
+double error_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES]);
+double drift_of(const struct judge *judge, bool device); /* 0 where there are too few cases to tell */
+double pair_column(const struct pair *pair, int side,
+                   enum column column);      /* median over the launches; NAN: not known */
+bool pair_repeated(const struct pair *pair); /* at least LAUNCHES_MANY launches on both sides */
+bool pair_interrupted(const struct pair *pair, int side);
+bool row_is_timed(const struct row *row); /* a time, a rate, or a figure made of one */
+bool row_on_device(const struct row *row);
+#endif

@@ -1,0 +1,139 @@
+/* report: what do the results in these folders say?
+
+   Reads result folders and writes one self-contained HTML page: the machine, headline figures with their share of the
+   physical limit, each program's plots and table, published figures beside the measured ones, and what was not measured
+   and why. Several folders become lines of the same plots. Rows are input that is not trusted: nothing of them reaches
+   the page unescaped, gnuplot and hwloc are started without a shell, and their drawings are filtered.
+   Exit status: 0 written, 2 bad usage or input (one line on standard error that names file and line). */
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "reports/lib/markup.h"
+#include "reports/lib/page.h"
+
+enum { FOLDERS_MAX = 16, EXIT_BAD_INPUT = 2 };
+
+struct arguments {
+    const char *out, *published;
+    const char *folders[FOLDERS_MAX];
+    size_t folder_count;
+};
+
+static const struct argp_option options[] = {
+    {"out", 'o', "FILE", 0, "write the page to FILE, - for standard output (default: FOLDER/report/index.html)", 0},
+    {"published", 'p', "PATH,...", 0,
+     "published figures: files, or folders with such files (default: those of the suites); empty for none", 0},
+    {0}};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'o': arguments->out = argument; return 0;
+    case 'p': arguments->published = argument; return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->folder_count == FOLDERS_MAX) argp_error(state, "more than %d folders", FOLDERS_MAX);
+        arguments->folders[arguments->folder_count++] = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->folder_count == 0) argp_error(state, "no result folder given");
+        if (arguments->folder_count > 1 && arguments->out == NULL)
+            argp_error(state, "--out is needed with several folders");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void end(const struct problem *problem) {
+    fprintf(stderr, "report: %s\n", problem->line);
+    exit(EXIT_BAD_INPUT);
+}
+
+static void read_peers(const struct arguments *arguments, struct peers *peers, struct problem *problem) {
+    if (arguments->published == NULL) {
+        char executable[4096];
+        ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1);
+        executable[length > 0 ? length : 0] = 0;
+        if (!peers_find(executable, peers, problem)) end(problem);
+        return;
+    }
+    char *list = strdup(arguments->published), *rest = NULL;
+    for (char *path = strtok_r(list, ",", &rest); path != NULL; path = strtok_r(NULL, ",", &rest))
+        if (!peers_read(path, peers, problem)) end(problem);
+    free(list);
+}
+
+/* Runs of one host and minute are told apart by their folders. */
+static void tell_apart(struct result *results, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(results[i].label, results[j].label) == 0) {
+                results[i].label = results[i].folder;
+                results[j].label = results[j].folder;
+            }
+}
+
+/* The page appears whole or not at all: written beside its place, then moved there. */
+static void write_page(const char *path, const struct text *page, struct problem *problem) {
+    struct text temporary = {0};
+    text_add(&temporary, "%s.%ld.tmp", path, (long)getpid());
+    FILE *file = fopen(temporary.data, "w");
+    bool written = file != NULL && fwrite(page->data, 1, page->length, file) == page->length;
+    int reason = errno;
+    if (file != NULL && fclose(file) != 0) written = false, reason = errno;
+    if (written && rename(temporary.data, path) != 0) written = false, reason = errno;
+    if (!written) {
+        if (file != NULL) unlink(temporary.data);
+        problem_set(problem, path, 0, "%s", strerror(reason));
+        end(problem);
+    }
+    text_release(&temporary);
+    fprintf(stderr, "report: %s\n", path);
+}
+
+static void deliver(const struct arguments *arguments, const struct text *page, struct problem *problem) {
+    struct text path = {0};
+    if (arguments->out != NULL && strcmp(arguments->out, "-") == 0) {
+        if (fwrite(page->data, 1, page->length, stdout) != page->length || fflush(stdout) != 0) {
+            problem_set(problem, "standard output", 0, "%s", strerror(errno));
+            end(problem);
+        }
+    } else if (arguments->out != NULL) {
+        write_page(arguments->out, page, problem);
+    } else {
+        text_add(&path, "%s/report", arguments->folders[0]);
+        mkdir(path.data, 0777); /* if it cannot be made, writing says so */
+        text_string(&path, "/index.html");
+        write_page(path.data, page, problem);
+    }
+    text_release(&path);
+}
+
+int main(int argc, char **argv) {
+    static const struct argp argp = {
+        options, parse, "FOLDER...", "Writes the results in the folders as one self-contained HTML page.",
+        NULL,    NULL,  NULL};
+    struct arguments arguments = {0};
+    struct result results[FOLDERS_MAX];
+    struct peers peers = {0};
+    struct problem problem;
+    struct text page = {0};
+    argp_err_exit_status = EXIT_BAD_INPUT;
+    signal(SIGPIPE, SIG_IGN);
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    read_peers(&arguments, &peers, &problem);
+    for (size_t i = 0; i < arguments.folder_count; i++)
+        if (!result_read(arguments.folders[i], (int)i, &results[i], &problem)) end(&problem);
+    tell_apart(results, arguments.folder_count);
+    page_write(results, arguments.folder_count, &peers, true, &page);
+    deliver(&arguments, &page, &problem);
+    for (size_t i = 0; i < arguments.folder_count; i++) result_release(&results[i]);
+    peers_release(&peers);
+    text_release(&page);
+    return 0;
+}
