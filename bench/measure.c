@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "counters.h"
+#include "interruptions.h"
 #include "session.h"
 #include "telemetry.h"
 #include "topology.h"
@@ -190,16 +191,27 @@ static void read_telemetry(struct session *session) {
     outcome->throttled = telemetry.throttled;
 }
 
+/* On the host the row's `throttled` says that the timed threads went without their cores for over 2 % of the time. */
+static void note_interruptions(struct session *session, double lost_before, double start) {
+    const double share = 0.02;
+    double spent = (bench_seconds() - start) * session->run.threads;
+    if (session->run.variant->place == PLACE_HOST)
+        session->outcome->throttled = interruptions_lost() - lost_before > share * spent;
+}
+
 static void time_and_report(struct session *session) {
+    double lost = interruptions_lost(), start = bench_seconds();
     enter(session, PHASE_TIMING);
     telemetry_reset();
     if (session->run.variant->measure != NULL) {
         session->run.variant->measure(&session->run);
+        note_interruptions(session, lost, start);
         read_telemetry(session);
         return;
     }
     double *seconds = NULL;
     size_t count = time_variant(session, &seconds);
+    note_interruptions(session, lost, start);
     read_telemetry(session);
     add_rates(session, seconds, count);
     add_counters(session);
