@@ -50,6 +50,53 @@ static void add_item(struct text *text, const char *name, const cJSON *item, int
     }
 }
 
+static double number_of(const cJSON *object, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+/* One GPU in the words of a datasheet; what the manifest does not know is left out. */
+static void add_gpu(struct text *text, const cJSON *gpu) {
+    static const struct {
+        const char *name, *format;
+    } figures[] = {{"clock_maximum_mhz", " \xc2\xb7 up to %.0f MHz"}, {"memory_clock_mhz", " \xc2\xb7 memory at %.0f MHz"},
+                   {"power_limit_w", " \xc2\xb7 %.0f W"}, {"nvlink_count", " \xc2\xb7 %.0f NVLinks"},
+                   {"nvlink_gb_per_s", " of %.0f GB/s each way"}, {"pcie_generation", " \xc2\xb7 PCIe %.0f"},
+                   {"pcie_width", " x%.0f"}};
+    text_string(text, string_of(gpu, "name"));
+    if (number_of(gpu, "memory_mib") > 0) {
+        text_string(text, " \xc2\xb7 ");
+        number_bytes(text, number_of(gpu, "memory_mib") * (double)MIB);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(figures); i++)
+        if (number_of(gpu, figures[i].name) > 0) text_add(text, figures[i].format, number_of(gpu, figures[i].name));
+}
+
+static void add_counted(struct text *text, int count, const struct text *gpu, const char *after) {
+    if (count > 1) text_add(text, "%d x ", count);
+    text_bytes(text, gpu->data, gpu->length);
+    text_string(text, after);
+}
+
+/* Neighbours of the same description are counted, not repeated: they differ in address and number only. */
+static void add_gpus(struct text *text, const cJSON *gpus) {
+    struct text last = {0}, next = {0};
+    int count = 0;
+    const cJSON *gpu;
+    cJSON_ArrayForEach(gpu, gpus) {
+        text_clear(&next);
+        add_gpu(&next, gpu);
+        bool same = count > 0 && last.length == next.length && memcmp(last.data, next.data, last.length) == 0;
+        if (count > 0 && !same) add_counted(text, count, &last, ", ");
+        count = same ? count + 1 : 1;
+        text_clear(&last);
+        text_bytes(&last, next.data, next.length);
+    }
+    if (count > 0) add_counted(text, count, &last, "");
+    text_release(&last);
+    text_release(&next);
+}
+
 /* What is told of a machine: a label once, then parts: where in the manifest, and the words around the value. */
 static const struct part {
     const char *label, *object, *name, *before, *after;
@@ -87,7 +134,8 @@ static void collect_facts(const cJSON *root, struct machine *machine, struct poo
         if (!is_empty(item)) {
             if (text.length > 0) text_string(&text, " \xc2\xb7 ");
             text_string(&text, part->before);
-            add_item(&text, part->name, item, 3);
+            if (strcmp(part->name, "gpus") == 0) add_gpus(&text, item);
+            else add_item(&text, part->name, item, 3);
             text_string(&text, part->after);
         }
         bool last = i + 1 == ARRAY_LENGTH(parts) || strcmp(parts[i + 1].label, part->label) != 0;

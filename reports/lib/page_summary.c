@@ -7,7 +7,7 @@
 #include "number.h"
 #include "page.h"
 
-enum { HEADLINES_SHOWN = 10, HEADLINES_OF_PLOT = 24 };
+enum { HEADLINES_SHOWN = 12, HEADLINES_OF_PLOT = 24 };
 
 static void where(struct page *page, const struct headline *headline) {
     const struct section *section = headline->plot->section;
@@ -85,8 +85,10 @@ void page_summary(struct page *page) {
     size_t count = 0, capacity = 0;
     for (size_t c = 0; c < page->chapter_count; c++)
         for (size_t p = 0; p < page->chapters[c].plot_count; p++) {
+            const struct plot *plot = &page->chapters[c].plots[p];
             struct headline found[HEADLINES_OF_PLOT];
-            size_t found_count = headlines_find(&page->chapters[c].plots[p], found, HEADLINES_OF_PLOT);
+            if (plot->headline == NOWHERE) continue;
+            size_t found_count = headlines_find(plot, found, HEADLINES_OF_PLOT);
             for (size_t i = 0; i < found_count; i++) {
                 headlines = array_grow(headlines, count, &capacity, sizeof *headlines);
                 headlines[count] = found[i];

@@ -6,7 +6,7 @@
 #include "section.h"
 
 enum scale { LINEAR, LOG2, LOG10, AUTO }; /* AUTO: LOG10 where a device's values span much */
-enum headline_end { LAST, FIRST };
+enum headline_end { LAST, FIRST, NOWHERE };
 enum { PANELS_MAX = 12, PANEL_KEYS_MAX = 6, SERIES_MAX = 8, SERIES_POINTS_MAX = 200 };
 
 /* A line of plots.def. */
