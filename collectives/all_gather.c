@@ -1,7 +1,8 @@
 /* all_gather: every rank ends with the shares of all ranks, one behind the other.
 
-   Question: what does it cost to collect an array that is spread over the ranks? ZeRO-3 collects each layer's parameters
-   before it computes, twice a step; sequence parallelism collects activations of batch * length * hidden * b bytes.
+   Question: what does it cost to collect an array that is spread over the ranks? ZeRO-3 collects each layer's
+   parameters before it computes, twice a step; sequence parallelism collects activations of batch * length * hidden * b
+   bytes.
 
    S       the collected array, the larger side: a rank puts in S/n and gets S.
    Bytes   a rank reads its share and writes S: S + S/n.
@@ -10,8 +11,8 @@
    Models  ring (n-1) a + (n-1)/n S B; recursive doubling log2(n) a + (n-1)/n S B, with latency a and time per byte B
            (Thakur, Rabenseifner, Gropp, IJHPCA 2005).
    Follows nccl-tests' all_gather_perf: size is the larger side, both placements, exact verification.
-   Reference: block b of the result is rank b's share, recomputed element by element (collectives/lib/pattern.h) on every
-           rank, tolerance 0.
+   Reference: block b of the result is rank b's share, recomputed element by element (collectives/lib/pattern.h) on
+           every rank, tolerance 0.
    Limits  the link between ranks on one node (half the memory bandwidth on the host, once the buffers exceed the
            caches); none is known between nodes.
 
@@ -64,7 +65,7 @@ static const struct variant variants[] = {
 const struct bench bench = {
     .suite = "collectives",
     .name = "all_gather",
-    .question = "What does collecting the shares of all ranks on every rank cost, and how much of the links does it use?",
+    .question = "What does collecting the shares of all ranks on every rank cost, and how much of the links is used?",
     .axes = axes,
     .variants = variants,
     .decline = decline,

@@ -1,8 +1,8 @@
 /* all_to_all: every rank has a share for every rank; rank q ends with the q-th share of each, in the order of ranks.
 
    Question: what does the exchange of everything with everybody cost? Expert parallelism sends tokens to their experts
-   and back so, context parallelism after Ulysses turns sequence shards into head shards, batch * length / n * hidden * b
-   bytes a rank for each of Q, K, V and O.
+   and back so; context parallelism after Ulysses turns sequence shards into head shards, a rank's being batch *
+   length / n * hidden * b bytes for each of Q, K, V and O.
 
    S       what one rank puts in, and what it gets: n shares of S/n.
    Bytes   a rank reads S and writes S: 2 S.

@@ -9,7 +9,8 @@
    Bytes   a rank reads S; rank 0 writes the most: S + S (1 + s/100 (n-1)).
    Rates   algorithm bandwidth S/t; bus bandwidth: what the busiest link of a rank carries in one direction, over t: the
            larger of what a rank other than 0 sends away and what rank 0 receives from others. With skew 0 it is
-           all_to_all's, S (n-1)/n. An exchange held back by nothing but that link keeps its bus bandwidth as skew grows.
+           all_to_all's, S (n-1)/n. An exchange that nothing but that link holds back keeps its bus bandwidth as skew
+           grows.
    Models  pairwise, (n-1) a + the busiest link's bytes B, with latency a and time per byte B.
    Follows nccl-tests' alltoallv_perf; the measure of imbalance is the busiest rank's load over the mean, as papers on
            expert parallelism state it: 1 + s/100 (n-1).

@@ -1,5 +1,5 @@
-/* barrier.cu: what frameworks take for a barrier of devices, as NCCL has none: an all-reduce of one element, one process
-   a device; the question is in barrier.c.
+/* barrier.cu: what frameworks take for a barrier of devices, as NCCL has none: an all-reduce of one element, one
+   process a device; the question is in barrier.c.
  * needs: nccl mpi
  */
 #include "collectives/lib/nccl_calls.h"

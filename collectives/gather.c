@@ -7,8 +7,8 @@
    Bytes   the root reads its share and writes S: S + S/n.
    Rates   algorithm bandwidth S/t; bus bandwidth S/t * (n-1)/n, all that the root does not have already
            (collectives/lib/bus_factor.h); time t of one call, the maximum over ranks of each iteration.
-   Models  straight to the root a + (n-1)/n S B or, with a start-up for each sender, (n-1) a + (n-1)/n S B; binomial tree
-           log2(n) a + (n-1)/n S B, with latency a and time per byte B: the root's link is the bottleneck.
+   Models  straight to the root a + (n-1)/n S B or, with a start-up for each sender, (n-1) a + (n-1)/n S B; binomial
+           tree log2(n) a + (n-1)/n S B, with latency a and time per byte B: the root's link is the bottleneck.
    Follows nccl-tests' gather_perf: size is the larger side, both placements, exact verification.
    Reference: block b of the result is rank b's share, recomputed element by element (collectives/lib/pattern.h) at the
            root, tolerance 0. The other ranks have no output.
@@ -70,7 +70,7 @@ static const struct variant variants[] = {
 const struct bench bench = {
     .suite = "collectives",
     .name = "gather",
-    .question = "What does collecting the shares of all ranks on one of them cost, and how much of its link does it use?",
+    .question = "What does collecting the shares of all ranks on one of them cost, and how much of its link is used?",
     .axes = axes,
     .variants = variants,
     .decline = decline,

@@ -7,8 +7,8 @@
            1/n.
    Rates   algorithm bandwidth S/t; bus bandwidth the same, because some link carries all of S
            (collectives/lib/bus_factor.h); time t of one call, the maximum over ranks of each iteration.
-   Models  binomial tree log2(n)(a + S B); chain in pieces about S B + n a; Rabenseifner 2 log2(n) a + 2(n-1)/n S B, with
-           latency a and time per byte B (Thakur, Rabenseifner, Gropp, IJHPCA 2005).
+   Models  binomial tree log2(n)(a + S B); chain in pieces about S B + n a; Rabenseifner 2 log2(n) a + 2(n-1)/n S B,
+           with latency a and time per byte B (Thakur, Rabenseifner, Gropp, IJHPCA 2005).
    Follows nccl-tests' reduce_perf: a root, both placements, exact verification.
    Reference: collectives/lib/pattern.h recomputes each element of the sum from (seed, rank, element) alone; every
            element at the root is compared, with tolerance 0. The other ranks have no output.

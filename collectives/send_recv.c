@@ -1,8 +1,8 @@
 /* send_recv: every rank sends an array to one rank and receives one from one rank, all at the same time.
 
    Question: what do neighbours get from the links when all of them talk? Ring attention passes keys and values around a
-   ring, 2 * batch * length / n * kv_heads * head_dim * b bytes a step, pipelines pass activations of micro-batch * length
-   * hidden * b bytes on, and pairs across the middle show what the machine's two halves have between them.
+   ring, 2 * batch * length / n * kv_heads * head_dim * b bytes a step, pipelines pass activations of micro-batch *
+   length * hidden * b bytes on, and pairs across the middle show what the machine's two halves have between them.
 
    Patterns  ring: rank r to r+1. pairs: ranks r and r + n/2 exchange. Two ranks are the same in both.
    Bytes   a rank reads S and writes S: 2 S.
