@@ -43,13 +43,14 @@ extern const char *const in_place_names[3]; /* out_of_place, in_place */
     {.name = "operation", .help = "how elements are combined", .kind = AXIS_WORD, .words = operation_names,            \
      .host = {"sum", "sum", "sum"}}
 
-/* The same with fewer values below full, for the programs beside all_reduce: together they must not take longer. */
+/* The same with fewer values below full, for the programs beside all_reduce, which together must not take longer. On
+   devices, sizes that nccl-tests' published figures are for. */
 #define COLLECTIVE_AXIS_RANKS_FEW                                                                                      \
     {.name = "ranks", .help = "ranks that take part: the first ones of the launch", .kind = AXIS_INTEGER,              \
      .host = {"max", "max", "powers"}, .available = collective_ranks_launched}
 #define COLLECTIVE_AXIS_BYTES_FEW                                                                                      \
     {.name = "bytes", .help = "message size S; the larger side where the sides differ", .kind = AXIS_INTEGER,          \
-     .host = {"64,1m", "8,4k,256k,16m", "8:64m:2"}, .device = {"64,16m", "8:1g:8", "8:8g:2"}}
+     .host = {"64,1m", "8,4k,256k,16m", "8:64m:2"}, .device = {"64,16m", "8,512,32k,2m,64m,1g", "8:8g:2"}}
 #define COLLECTIVE_AXIS_IN_PLACE_FEW                                                                                   \
     {.name = "in_place", .help = "whether input and output share memory", .kind = AXIS_WORD, .words = in_place_names,  \
      .host = {"out_of_place", "out_of_place", "all"}}
