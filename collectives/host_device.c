@@ -20,7 +20,7 @@
    of its own, so that the host's memory and one core do the work.
    The buffers lie near the core that the rank runs on, which the harness has put near its device.
    Pageable copies keep the host waiting and cannot be captured: with --cache hot calls are timed back to back instead.
- * needs: mpi
+ * needs: cuda mpi
  */
 #include "collectives/host_device.h"
 
