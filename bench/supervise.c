@@ -233,7 +233,8 @@ static void *inline_watch(void *argument) {
 }
 
 int supervise(const struct options *options, const struct plan *plan, struct shared *shared) {
-    struct context context = {options, plan, shared};
+    static struct context context; /* the watching thread goes on reading it after this function has returned */
+    context = (struct context){options, plan, shared};
     shared->run_started = bench_seconds();
     shared->to_do = plan->count;
     shared->current = plan->count;

@@ -5,6 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void topology_start(void);                 /* idempotent; restricts to what the process may use */
 int topology_cores(void);                  /* usable cores (one hardware thread each counts once) */
 const char *topology_processor(void);      /* "AMD EPYC 9575F", never empty */
@@ -30,4 +34,8 @@ size_t topology_memory_available(void);    /* bytes one may take now: MemAvailab
    2 and 1; page cache that the kernel would drop counts as free. SIZE_MAX: no limit. */
 size_t topology_cgroup_available(const char *memberships, const char *mount);
 bool topology_export(const char *path, char *reason); /* hwloc's XML; reason has REASON_SIZE bytes */
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -34,16 +34,14 @@ static const struct axis axes[] = {
     COLLECTIVE_AXIS_BYTES,
     COLLECTIVE_AXIS_DTYPE,
     COLLECTIVE_AXIS_IN_PLACE,
-    {.name = "operation", .help = "how elements are combined", .kind = AXIS_WORD, .words = operation_names,
-     .host = {"sum", "sum", "sum"}},
+    COLLECTIVE_AXIS_OPERATION,
     {.name = NULL},
 };
 
 static enum operation operation_of(const struct run *run) { return (enum operation)run->value[AXIS_OPERATION]; }
 
 static void describe(const struct run *run, struct work *work) {
-    int ranks = (int)run->value[COLLECTIVE_RANKS];
-    work->flops = (double)collective_count(run) * (ranks - 1) / ranks;
+    work->flops = collective_additions(run);
     collective_describe(run, work, BUS_ALL_REDUCE);
 }
 

@@ -3,12 +3,15 @@
  */
 #include "collectives/lib/collective.h"
 
+#include <string.h>
+
 #include "bench/ranks.h"
 #include "bench/topology.h"
 
 const char *const in_place_names[3] = {"out_of_place", "in_place", NULL};
 
 int64_t collective_ranks_launched(void) { return rank_backend->size(); }
+int64_t collective_last_rank(void) { return rank_backend->size() - 1; }
 
 size_t collective_count(const struct run *run) {
     return (size_t)run->value[COLLECTIVE_BYTES] / dtype_size(bench_dtype(run));
@@ -22,40 +25,73 @@ const char *collective_decline(const struct run *run) {
     return NULL;
 }
 
+static size_t share(const struct run *run) { return collective_count(run) / (size_t)run->value[COLLECTIVE_RANKS]; }
+
+const char *collective_decline_share(const struct run *run) {
+    return share(run) == 0 ? "fewer elements than ranks" : NULL;
+}
+
+const char *collective_decline_root(const struct run *run) {
+    return run->value[COLLECTIVE_ROOT] >= run->value[COLLECTIVE_RANKS] ? "the root is not among the ranks" : NULL;
+}
+
+bool collective_covers_share(const struct run *run) { return collective_decline_share(run) == NULL; }
+bool collective_covers_root(const struct run *run) { return collective_decline_root(run) == NULL; }
+
 /* Messages that stay in the caches are not held back by memory: all buffers of the node must exceed them. */
-static struct limit link_limit(const struct run *run, int ranks) {
-    double held = 2.0 * (double)run->value[COLLECTIVE_BYTES] * ranks;
+struct limit collective_link_limit(const struct run *run, double held, int nodes) {
     bool cached = run->variant->place == PLACE_HOST && held <= (double)topology_last_cache_total();
-    if (ranks_mpi_nodes(ranks) > 1 || cached) return (struct limit){0, NULL};
+    if (nodes > 1 || cached) return (struct limit){0, NULL};
     return limit_link_bandwidth(run);
+}
+
+void collective_describe_bytes(const struct run *run, struct work *work, double size, double busiest) {
+    int ranks = (int)run->value[COLLECTIVE_RANKS];
+    const struct limit none = {0, NULL};
+    work->bytes = 2 * size;
+    bench_add_rate(work, METRIC_algorithm_bandwidth, size, none);
+    if (ranks > 1)
+        bench_add_rate(work, METRIC_bus_bandwidth, busiest,
+                       collective_link_limit(run, 2 * size * ranks, ranks_mpi_nodes(ranks)));
+    bench_add_rate(work, METRIC_call_time, 1, none);
 }
 
 void collective_describe(const struct run *run, struct work *work, enum bus bus) {
     int ranks = (int)run->value[COLLECTIVE_RANKS];
-    double size = (double)run->value[COLLECTIVE_BYTES];
-    const struct limit none = {0, NULL};
-    work->bytes = 2 * size;
-    bench_add_rate(work, METRIC_algorithm_bandwidth, size, none);
-    if (ranks > 1) bench_add_rate(work, METRIC_bus_bandwidth, size * bus_factor(bus, ranks), link_limit(run, ranks));
-    bench_add_rate(work, METRIC_call_time, 1, none);
+    size_t count = bus == BUS_SHARED ? share(run) * (size_t)ranks : collective_count(run);
+    double size = (double)(count * dtype_size(bench_dtype(run)));
+    collective_describe_bytes(run, work, size, size * bus_factor(bus, ranks));
 }
 
-struct collective *collective_create(struct run *run, enum operation operation) {
+double collective_additions(const struct run *run) {
+    double ranks = (double)run->value[COLLECTIVE_RANKS];
+    return (double)collective_count(run) * (ranks - 1) / ranks;
+}
+
+struct collective *collective_create_of(struct run *run, int ranks, enum operation operation, enum dtype dtype,
+                                        size_t count) {
     struct collective *collective = bench_alloc(run, sizeof *collective);
-    int ranks = (int)run->value[COLLECTIVE_RANKS];
-    size_t count = collective_count(run);
     *collective = (struct collective){
         .group = ranks_mpi_group(ranks),
         .rank = run->rank < ranks ? run->rank : -1,
         .ranks = ranks,
         .count = count,
-        .in_place = run->value[COLLECTIVE_IN_PLACE] == 1,
-        .pattern = pattern_make(run, bench_dtype(run), operation, ranks),
+        .share = count / (size_t)ranks,
+        .pattern = pattern_make(run, dtype, operation, ranks),
         .input_count = count,
         .output_count = count,
         .origin = {.reduced = operation != OPERATION_MOVE, .block = count},
     };
     run->state = collective;
+    return collective;
+}
+
+struct collective *collective_create(struct run *run, enum operation operation) {
+    const char *fourth = run->bench->axes[COLLECTIVE_IN_PLACE].name;
+    struct collective *collective = collective_create_of(run, (int)run->value[COLLECTIVE_RANKS], operation,
+                                                         bench_dtype(run), collective_count(run));
+    collective->in_place =
+        fourth != NULL && strcmp(fourth, "in_place") == 0 && run->value[COLLECTIVE_IN_PLACE] == 1;
     return collective;
 }
 

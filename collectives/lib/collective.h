@@ -4,6 +4,9 @@
    output_count and origin. Its variants take setup and reset from mpi_calls.h or nccl_calls.h, and bench.check is
    collective_check. What is left to write is one library call in `run`.
 
+   Where every rank holds one share of S (all-gather, reduce-scatter, gather, scatter, all-to-all), a share is S/n
+   rounded down to whole elements, and the rates are of n such shares, as nccl-tests has it.
+
    A case with n ranks uses the first n ranks of the launch. The others go through the same callbacks, because the
    decisions below are collective over the launch, but hold no buffers, and their `run` returns at once. */
 #ifndef COLLECTIVES_COLLECTIVE_H
@@ -18,8 +21,10 @@
 extern "C" {
 #endif
 
-/* The first axes of every collective, in this order. */
-enum { COLLECTIVE_RANKS, COLLECTIVE_BYTES, COLLECTIVE_DTYPE, COLLECTIVE_IN_PLACE, COLLECTIVE_AXES };
+/* The first axes of every collective, in this order; programs that cannot work in place have one less. A root comes
+   right behind them. */
+enum { COLLECTIVE_RANKS, COLLECTIVE_BYTES, COLLECTIVE_DTYPE, COLLECTIVE_IN_PLACE, COLLECTIVE_AXES,
+       COLLECTIVE_ROOT = COLLECTIVE_AXES };
 extern const char *const in_place_names[3]; /* out_of_place, in_place */
 #define COLLECTIVE_AXIS_RANKS                                                                                          \
     {.name = "ranks", .help = "ranks that take part: the first ones of the launch", .kind = AXIS_INTEGER,              \
@@ -34,11 +39,31 @@ extern const char *const in_place_names[3]; /* out_of_place, in_place */
 #define COLLECTIVE_AXIS_IN_PLACE                                                                                       \
     {.name = "in_place", .help = "whether input and output share memory", .kind = AXIS_WORD, .words = in_place_names,  \
      .host = {"out_of_place", "all", "all"}, .device = {"all", "all", "all"}}
+#define COLLECTIVE_AXIS_OPERATION                                                                                      \
+    {.name = "operation", .help = "how elements are combined", .kind = AXIS_WORD, .words = operation_names,            \
+     .host = {"sum", "sum", "sum"}}
+
+/* The same with fewer values below full, for the programs beside all_reduce, which together must not take longer. On
+   devices, sizes that nccl-tests' published figures are for. */
+#define COLLECTIVE_AXIS_RANKS_FEW                                                                                      \
+    {.name = "ranks", .help = "ranks that take part: the first ones of the launch", .kind = AXIS_INTEGER,              \
+     .host = {"max", "max", "powers"}, .available = collective_ranks_launched}
+#define COLLECTIVE_AXIS_BYTES_FEW                                                                                      \
+    {.name = "bytes", .help = "message size S; the larger side where the sides differ", .kind = AXIS_INTEGER,          \
+     .host = {"64,1m", "8,4k,256k,16m", "8:64m:2"}, .device = {"64,16m", "8,512,32k,2m,64m,1g", "8:8g:2"}}
+#define COLLECTIVE_AXIS_IN_PLACE_FEW                                                                                   \
+    {.name = "in_place", .help = "whether input and output share memory", .kind = AXIS_WORD, .words = in_place_names,  \
+     .host = {"out_of_place", "out_of_place", "all"}}
+#define COLLECTIVE_AXIS_ROOT                                                                                           \
+    {.name = "root", .help = "the rank that the data comes from or goes to; max: the last of the launch",              \
+     .kind = AXIS_INTEGER, .minimum = 0, .maximum = INT32_MAX, .host = {"0", "0", "0,max"},                            \
+     .available = collective_last_rank}
 
 struct collective {
     MPI_Comm group; /* of the ranks that take part; MPI_COMM_NULL on the others */
     int rank, ranks; /* in the group; rank -1 on the others */
     size_t count;   /* elements of S */
+    size_t share;   /* of one rank's share of it: count / ranks, rounded down */
     bool in_place;
     struct pattern pattern;
 
@@ -55,15 +80,31 @@ struct collective {
 };
 
 int64_t collective_ranks_launched(void); /* size of the launch: `available` of the axis ranks */
+int64_t collective_last_rank(void);      /* the same of the axis root */
 size_t collective_count(const struct run *run); /* elements of S */
 
 /* For bench.decline: more ranks than launched, a size that is no whole number of elements, a format of no message. */
 const char *collective_decline(const struct run *run);
+/* On top of it, where ranks have shares: fewer elements than ranks; where there is a root: it does not take part. Both
+   look at the axes alone, so that bench.covers can leave such cases out of a preset. */
+const char *collective_decline_share(const struct run *run);
+const char *collective_decline_root(const struct run *run);
+bool collective_covers_share(const struct run *run);
+bool collective_covers_root(const struct run *run);
 /* For bench.describe: bytes (S read and S written by each rank), algorithm and bus bandwidth, call time. One rank has
    no bus bandwidth. The limit is the link between ranks of one node; several nodes, or messages that stay in the
-   processor's caches, have none that is known here. */
+   processor's caches, have none that is known here. Programs whose ranks read and write less set work->bytes after. */
 void collective_describe(const struct run *run, struct work *work, enum bus bus);
+/* The same for a message of `size` bytes of which the busiest link must carry `busiest`. */
+void collective_describe_bytes(const struct run *run, struct work *work, double size, double busiest);
+/* For work->flops of a reduction: each rank's share, S/b (n-1)/n, of the additions. */
+double collective_additions(const struct run *run);
+/* What buffers of `held` bytes in all, on `nodes` nodes, are held against. */
+struct limit collective_link_limit(const struct run *run, double held, int nodes);
+/* From the axes; the second form for programs that have others: of the first `ranks` ranks, out of place. */
 struct collective *collective_create(struct run *run, enum operation operation);
+struct collective *collective_create_of(struct run *run, int ranks, enum operation operation, enum dtype dtype,
+                                        size_t count);
 
 double collective_buffer_bytes(const struct collective *collective); /* of one rank that takes part */
 /* For the variants' setup: ends the measurement as skipped on every rank alike if some node (device) has less memory

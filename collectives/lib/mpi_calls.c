@@ -19,6 +19,15 @@ MPI_Datatype mpi_type(enum dtype dtype) {
     }
 }
 
+MPI_Datatype mpi_moved_type(enum dtype dtype) {
+    switch (dtype_size(dtype)) {
+    case 1: return MPI_UINT8_T;
+    case 2: return MPI_UINT16_T;
+    case 4: return MPI_UINT32_T;
+    default: return MPI_UINT64_T;
+    }
+}
+
 MPI_Op mpi_operation(enum operation operation) {
     switch (operation) {
     case OPERATION_SUM: return MPI_SUM;
@@ -36,6 +45,8 @@ const char *mpi_decline(const struct run *run, enum operation operation) {
     if (mpi_type(bench_dtype(run)) == MPI_DATATYPE_NULL) return "MPI does not calculate with this number format";
     return NULL;
 }
+
+const char *mpi_decline_move(const struct run *run) { return mpi_decline(run, OPERATION_MOVE); }
 
 void mpi_setup(struct run *run) {
     const struct collective *collective = run->state;

@@ -6,11 +6,13 @@
 #include "collectives/lib/collective.h"
 
 MPI_Datatype mpi_type(enum dtype dtype);       /* MPI_DATATYPE_NULL: MPI cannot calculate with it */
+MPI_Datatype mpi_moved_type(enum dtype dtype); /* of the same size, for collectives that only move data */
 MPI_Op mpi_operation(enum operation operation); /* MPI_OP_NULL: MPI has no such operation */
 
-/* For variant.decline: of a reduction by `operation`; of a collective that moves data (OPERATION_MOVE). Both also
-   decline messages with more elements than MPI's int counts. */
+/* For variant.decline: of a reduction by `operation`; of a collective that moves data (OPERATION_MOVE, or
+   mpi_decline_move). All also decline messages with more elements than MPI's int counts. */
 const char *mpi_decline(const struct run *run, enum operation operation);
+const char *mpi_decline_move(const struct run *run);
 void mpi_setup(struct run *run); /* buffers */
 void mpi_reset(struct run *run); /* input filled, everything else poisoned with 0xff bytes */
 

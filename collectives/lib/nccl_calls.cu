@@ -42,6 +42,22 @@ ncclRedOp_t nccl_operation(enum operation operation) {
     }
 }
 
+void nccl_send(struct run *run, const void *array, size_t offset, size_t count, int peer) {
+    const struct collective *collective = (const struct collective *)run->state;
+    if (count == 0) return;
+    const char *from = (const char *)array + offset * dtype_size(collective->pattern.dtype);
+    NCCL_CHECK(run, ncclSend(from, count, nccl_type(collective->pattern.dtype), peer,
+                             (ncclComm_t)collective->library, run->stream));
+}
+
+void nccl_receive(struct run *run, void *array, size_t offset, size_t count, int peer) {
+    const struct collective *collective = (const struct collective *)run->state;
+    if (count == 0) return;
+    char *to = (char *)array + offset * dtype_size(collective->pattern.dtype);
+    NCCL_CHECK(run, ncclRecv(to, count, nccl_type(collective->pattern.dtype), peer, (ncclComm_t)collective->library,
+                             run->stream));
+}
+
 const char *nccl_decline(const struct run *run) {
     return nccl_type(bench_dtype(run)) == ncclNumTypes ? "this NCCL does not know the number format" : NULL;
 }

@@ -22,6 +22,11 @@ extern "C" {
 ncclDataType_t nccl_type(enum dtype dtype);        /* ncclNumTypes: this NCCL does not know it */
 ncclRedOp_t nccl_operation(enum operation operation);
 
+/* Parts of a group: `count` elements of the case's number format at element `offset` of an array, to or from a rank of
+   the communicator. Nothing to move is left out, as both sides of an exchange know it. */
+void nccl_send(struct run *run, const void *array, size_t offset, size_t count, int peer);
+void nccl_receive(struct run *run, void *array, size_t offset, size_t count, int peer);
+
 /* For variant.decline. */
 const char *nccl_decline(const struct run *run);
 

@@ -1,0 +1,18 @@
+/* all_gather.cu: all-gather of device memory by NCCL, one process a device; the question and formulas are in
+   all_gather.c.
+ * needs: nccl mpi
+ */
+#include "collectives/lib/nccl_calls.h"
+
+static void all_gather(struct run *run) {
+    const struct collective *c = (const struct collective *)run->state;
+    if (c->library == NULL) return;
+    NCCL_CHECK(run, ncclAllGather(c->input, c->output, c->share, nccl_type(c->pattern.dtype), (ncclComm_t)c->library,
+                                  run->stream));
+}
+
+extern const struct variant cuda_variants[] = {
+    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
+     .reset = nccl_reset, .run = all_gather, .fetch = nccl_fetch},
+    {.name = NULL},
+};

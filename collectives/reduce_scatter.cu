@@ -1,0 +1,18 @@
+/* reduce_scatter.cu: reduce-scatter of device memory by NCCL, one process a device; the question and formulas are in
+   reduce_scatter.c.
+ * needs: nccl mpi
+ */
+#include "collectives/lib/nccl_calls.h"
+
+static void reduce_scatter(struct run *run) {
+    const struct collective *c = (const struct collective *)run->state;
+    if (c->library == NULL) return;
+    NCCL_CHECK(run, ncclReduceScatter(c->input, c->output, c->share, nccl_type(c->pattern.dtype),
+                                      nccl_operation(c->pattern.operation), (ncclComm_t)c->library, run->stream));
+}
+
+extern const struct variant cuda_variants[] = {
+    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
+     .reset = nccl_reset, .run = reduce_scatter, .fetch = nccl_fetch},
+    {.name = NULL},
+};
