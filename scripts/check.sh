@@ -12,7 +12,9 @@ passed=0 failed=0 skipped=0
 
 count() { grep -cE -- "$1" "$log"; }
 # The numbers that cmocka's summaries ("[  PASSED  ] 3 test(s).") give after this word, added up.
-summed() { awk -v word="$1" '$1 == "[" && $2 == word && $3 == "]" && $5 ~ /^test/ { n += $4 } END { print n + 0 }' "$log"; }
+summed() {
+    awk -v word="$1" '$1 == "[" && $2 == word && $3 == "]" && $5 ~ /^test/ { n += $4 } END { print n + 0 }' "$log"
+}
 
 # Leaves what the test counts for in ok, bad and left_out.
 judge() {

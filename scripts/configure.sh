@@ -1,8 +1,8 @@
 #!/bin/sh
 # configure.sh OUTPUT: finds compilers and libraries and writes them as a makefile. What is missing and required is
 # installed by deps.sh, where that is allowed. The makefile says
-#   HAVE              words that ` * needs:` of a source may name: hwloc cjson csv openblas papi cmocka mpi cuda cublasLt
-#                     nccl cudnn
+#   HAVE              words that ` * needs:` of a source may name: hwloc cjson csv openblas papi cmocka mpi cuda
+#                     cublasLt nccl cudnn
 #   CONFIG_CFLAGS     search paths and -DHAVE_<WORD>=1 for C;  CONFIG_NVCCFLAGS  the same for nvcc
 #   LIBS, LIBS_<word> what every program links with, and what those link with that need the word
 #   NVCC              the compiler's path, empty without CUDA
@@ -40,7 +40,7 @@ if probe_mpi; then
     done
 fi
 
-# A program finds the library it was linked with, also in a prefix of one's own (but never the toolkit's stubs).
+# A program finds the library it was linked with, also in a prefix of one's own (never the toolkit's link-only ones).
 run_paths=""
 for folder in $(printf '%s\n' $libs $libs_mpi | sed -n 's/^-L//p') $(echo "${LIBRARY_PATH:-}" | tr ':' ' '); do
     case $folder in */stubs | /usr/lib* | /lib*) ;; *) run_paths="$run_paths -Wl,-rpath,$folder" ;; esac

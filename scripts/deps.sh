@@ -93,7 +93,9 @@ apt_install() {
 }
 
 # The line of the log that says most: a server that cannot be reached comes before what follows from it.
-unreachable() { grep -m 1 -oE "(Temporary failure|Could not|Unable to) (resolv|connect)[^[(:]*|[Cc]onnection timed out" "$log"; }
+unreachable() {
+    grep -m 1 -oE "(Temporary failure|Could not|Unable to) (resolv|connect)[^[(:]*|[Cc]onnection timed out" "$log"
+}
 reason() { unreachable || grep -m 1 '^E: ' "$log" | sed 's/^E: //' | grep . || echo "see the log"; }
 
 # All at once first; if that fails, what is required alone, then the optional ones one by one, as far as they come.
