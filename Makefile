@@ -3,11 +3,18 @@
 
 BUILD  ?= build
 PREFIX ?= /usr/local
-CC     ?= gcc
+ifeq ($(strip $(BUILD)),)
+override BUILD := build
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 ARCH   ?= 90a
 DEPS   ?= auto
 
 .DEFAULT_GOAL := bench
+.PHONY: always
+.SECONDARY:
 .SUFFIXES:
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
@@ -15,7 +22,10 @@ MAKEFLAGS += --no-builtin-rules
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 include $(BUILD)/config.mk
 endif
-$(BUILD)/config.mk: scripts/configure.sh scripts/deps.sh scripts/probe.sh
+settings := $(CC) $(CXX_HOST) $(ARCH) $(NO_CUDA) $(CUDA_HOME)
+$(BUILD)/settings: always
+	@mkdir -p $(@D); echo '$(settings)' | cmp -s - $@ || echo '$(settings)' >$@
+$(BUILD)/config.mk: scripts/configure.sh scripts/deps.sh scripts/probe.sh $(BUILD)/settings
 	@mkdir -p $(BUILD)
 	@DEPS=$(DEPS) CC="$(CC)" CXX_HOST="$(CXX_HOST)" ARCH="$(ARCH)" CUDA_HOME="$(CUDA_HOME)" NO_CUDA="$(NO_CUDA)" \
 	    scripts/configure.sh $@
@@ -73,7 +83,7 @@ binaries := $(addprefix $(BUILD)/bin/,$(names) $(tools) $(report_names))
 
 .PHONY: bench
 bench: $(binaries)
-	@$(foreach u,$(unmet),echo "left out: $(u) (needs $(call unmet_of,$(u)))" >&2;)
+	@$(foreach u,$(foreach s,$(unmet),$(if $(filter-out cuda,$(call unmet_of,$(s))),$(if $(NVCC)$(filter-out %.cu,$(s)),$(s)))),echo "left out: $(u) (needs $(call unmet_of,$(u)))" >&2;)
 	@printf '%s\n' $(names) >$(BUILD)/programs
 	@echo "built $(words $(binaries)) programs in $(BUILD)/bin; next: ./run_all.sh" >&2
 
@@ -90,7 +100,6 @@ $(BUILD)/%.cu.o: %.cu $(BUILD)/config.mk
 COMMIT := $(shell git rev-parse -q --verify HEAD 2>/dev/null)$(if $(shell git status --porcelain -uno 2>/dev/null),-dirty)
 $(BUILD)/bench/manifest.c.o: $(BUILD)/stamp
 $(BUILD)/bench/manifest.c.o: CFLAGS += -DPLUMBLINE_COMMIT='"$(COMMIT)"' -DPLUMBLINE_FLAGS='"$(OPTIMIZE)"'
-.PHONY: always
 $(BUILD)/stamp: always
 	@mkdir -p $(@D); echo '$(COMMIT) $(OPTIMIZE)' | cmp -s - $@ || echo '$(COMMIT) $(OPTIMIZE)' >$@
 

@@ -147,6 +147,18 @@ static void begin_files(const struct text headers[2]) {
     journal("%s\n", journal_version);
 }
 
+/* Of the journal and what it speaks of, all are there or none; asked before anything is created. */
+static void check_presence(void) {
+    bool journal = access(path[FILE_JOURNAL], F_OK) == 0;
+    for (int file = FILE_CSV; file < FILE_JOURNAL; file++) {
+        struct stat status;
+        bool there = stat(path[file], &status) == 0;
+        if (journal && !there) die(EXIT_USAGE, "%s: missing, and %s speaks of it", path[file], path[FILE_JOURNAL]);
+        if (!journal && there && status.st_size > 0)
+            die(EXIT_USAGE, "%s: has rows but no journal beside it", path[file]);
+    }
+}
+
 static void open_files(void) {
     for (int file = 0; file < FILE_COUNT; file++) {
         descriptor[file] = open(path[file], O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -171,10 +183,9 @@ void rows_open(const struct options *options) {
             snprintf(path[file], sizeof path[file], "%s/%s%s", options->out, bench.name, endings[file]);
         if (!manifest_write(options->out, options->command_line, reason)) die(EXIT_USAGE, "%s", reason);
         if (!manifest_check(options->out, reason)) die(EXIT_USAGE, "%s", reason);
+        check_presence();
         open_files();
         drop_torn_line();
-        if (size_of(FILE_JOURNAL) == 0 && size_of(FILE_CSV) > (long long)headers[0].length)
-            die(EXIT_USAGE, "%s: has rows but no journal beside it", path[FILE_CSV]);
         if (size_of(FILE_JOURNAL) > 0) {
             check_header(FILE_CSV, &headers[0]);
             check_header(FILE_SAMPLES, &headers[1]);

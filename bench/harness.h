@@ -119,6 +119,7 @@ struct shared {
 /* options.c */
 void options_parse(int argc, char **argv, struct options *options); /* exits with 2 on a bad word */
 void options_help(FILE *out);
+void option_name(const struct axis *axis, char *name, size_t size); /* the axis's option: '-' for '_' */
 /* values.c: false with a one-line reason */
 bool values_expand(const struct axis *axis, const char *list, struct values *values, char *reason);
 const char *axis_list(const struct axis *axis, const struct options *options, int index, enum place place);

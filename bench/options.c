@@ -64,12 +64,20 @@ static double number(const char *option, const char *word, double minimum, doubl
     return value;
 }
 
+void option_name(const struct axis *axis, char *name, size_t size) {
+    snprintf(name, size, "%s", axis->name);
+    for (char *c = name; *c != '\0'; c++)
+        if (*c == '_') *c = '-';
+}
+
 static void check_axis_list(const struct axis *axis, const char *list) {
     char reason[REASON_SIZE];
     struct values values;
     bool right = values_expand(axis, list, &values, reason);
     free(values.value);
-    if (!right) die(EXIT_USAGE, "--%s: %s", axis->name, reason);
+    char name[64];
+    option_name(axis, name, sizeof name);
+    if (!right) die(EXIT_USAGE, "--%s: %s", name, reason);
 }
 
 static void set_option(struct options *options, const char *name, const char *word) {
@@ -101,13 +109,6 @@ static void set_option(struct options *options, const char *name, const char *wo
     else if (IS("help")) options->action = ACTION_HELP;
     else abort();
 #undef IS
-}
-
-/* The axis's option: its name with '-' for '_'. */
-static void option_name(const struct axis *axis, char *name, size_t size) {
-    snprintf(name, size, "%s", axis->name);
-    for (char *c = name; *c != '\0'; c++)
-        if (*c == '_') *c = '-';
 }
 
 static void unknown_option(char **argv, int index) {

@@ -47,9 +47,10 @@ static void plan_place(const struct options *options, const struct variant *vari
     size_t axes = axis_count(), total = 1;
     struct values values[AXES_MAX];
     for (size_t i = 0; i < axes; i++) {
-        char reason[REASON_SIZE];
+        char reason[REASON_SIZE], name[64];
+        option_name(&bench.axes[i], name, sizeof name);
         if (!values_expand(&bench.axes[i], axis_list(&bench.axes[i], options, (int)i, place), &values[i], reason))
-            die(EXIT_USAGE, "--%s: %s", bench.axes[i].name, reason);
+            die(EXIT_USAGE, "--%s: %s", name, reason);
         if (__builtin_mul_overflow(total, values[i].count, &total) || total > 10000000)
             die(EXIT_USAGE, "more than ten million cases");
     }
