@@ -15,7 +15,7 @@
    NOTES
    - A loop of plain stores or copies becomes memset or memcpy, which choose their own instructions by size; hence
      PLAIN.
-   - A call moves at least CALL_BYTES a core, so that waking the team is below 1 % of it in L1. */
+   - A call moves at least CALL_BYTES a core, so that waking the team is a small part of it even in L1. */
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>

@@ -29,7 +29,7 @@ measure $device --direction both_ways --memory pageable
 expect "both ways of pageable memory are skipped" all_skipped_for "cannot go at once"
 measure $device --direction host_to_device --memory pinned --bytes 100
 expect "part of a word is skipped" all_skipped_for "multiple of eight"
-measure $device --direction host_to_device --bytes 1t
+measure $device --direction host_to_device --bytes 256t
 expect "more than the memory is skipped" all_skipped_for "GiB available"
 for bad in "--direction sideways" "--memory tape" "--bytes 4"; do
     measure $device $bad
