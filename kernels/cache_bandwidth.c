@@ -115,30 +115,38 @@ static double busy_clocks(struct run *run) {
     return clocks;
 }
 
+/* The limit is measured when first asked for, by all threads, each of which must be on a core of its own again: the
+   measurement before may have left a smaller team. */
+static struct limit limit_of(const struct run *run) {
+    double footprints = (double)run->value[AXIS_BYTES] * (double)run->value[AXIS_TEAM];
+    if (footprints <= 2 * (double)topology_last_cache_total()) return (struct limit){0, NULL};
+    topology_bind_team(run->threads);
+    return limit_memory_bandwidth(run);
+}
+
+/* Host variants. Those of a device report theirs themselves: they know its multiprocessors. */
 static void describe(const struct run *run, struct work *work) {
-    if (run->variant->place == PLACE_HOST)
-        work->bytes = (double)run->value[AXIS_BYTES] * (double)passes_of(run) * (double)run->value[AXIS_TEAM];
+    if (run->variant->place != PLACE_HOST) return;
+    work->bytes = (double)run->value[AXIS_BYTES] * (double)passes_of(run) * (double)run->value[AXIS_TEAM];
 }
 
 static void measure_host(struct run *run) {
-    const struct cache_state *state = run->state;
     static const double caps[PRESET_COUNT] = {0.1, 0.15, 5}; /* seconds: the cases are many */
+    const struct cache_state *state = run->state;
     double *seconds, clocks = busy_clocks(run), fastest = INFINITY;
-    struct work work = {0};
-    struct limit limit = {0, NULL};
-    describe(run, &work);
+    double bytes = (double)state->bytes * (double)state->passes * state->team;
     size_t count = bench_time_call(run, run_rounds, fmin(caps[run->preset], run->budget), &seconds);
-    if (state->bytes * (size_t)state->team > 2 * topology_last_cache_total()) limit = limit_memory_bandwidth(run);
-    bench_report_samples(run, METRIC_bandwidth, work.bytes, seconds, count, limit);
     clocks = fmax(clocks, busy_clocks(run));
     for (size_t i = 0; i < count; i++) fastest = fmin(fastest, seconds[i]);
-    bench_report_plain(run, METRIC_bytes_per_clock, work.bytes / fastest / clocks, (struct limit){0, NULL});
+    bench_report_samples(run, METRIC_bandwidth, bytes, seconds, count, state->limit);
+    bench_report_plain(run, METRIC_bytes_per_clock, bytes / fastest / clocks, (struct limit){0, NULL});
     free(seconds);
 }
 
 static void setup_host(struct run *run) {
     struct cache_state *state = run->state;
     size_t bytes = state->bytes, half = state->access == ACCESS_COPY ? bytes / 2 : 0;
+    state->limit = limit_of(run);
     state->team = (int)run->value[AXIS_TEAM];
     state->passes = passes_of(run);
     run->threads = state->team;

@@ -38,6 +38,7 @@ struct cache_state {
     /* host variants */
     int team;
     int64_t passes;
+    struct limit limit;
     char *memory;        /* `bytes` for each thread */
 };
 
