@@ -90,8 +90,8 @@ DEFINE_WALK(sse2_fp64, double, 16, 13, AS_WRITTEN FOR_CPU("arch=x86-64"))
 DEFINE_WALK(sse2_fp32, float, 16, 13, AS_WRITTEN FOR_CPU("arch=x86-64"))
 DEFINE_WALK(avx2_fp64, double, 32, 12, FOR_CPU("arch=haswell"))
 DEFINE_WALK(avx2_fp32, float, 32, 12, FOR_CPU("arch=haswell"))
-DEFINE_WALK(avx512_fp64, double, 64, 24, FOR_CPU("arch=skylake-avx512,prefer-vector-width=512"))
-DEFINE_WALK(avx512_fp32, float, 64, 24, FOR_CPU("arch=skylake-avx512,prefer-vector-width=512"))
+DEFINE_WALK(avx512_fp64, double, 64, 24, FOR_CPU("arch=skylake-avx512"))
+DEFINE_WALK(avx512_fp32, float, 64, 24, FOR_CPU("arch=skylake-avx512"))
 
 /* Dot products of neighbours, added to an accumulator of four bytes. */
 typedef float vector_fp32 __attribute__((vector_size(REGISTER_MOST)));
