@@ -4,6 +4,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct timing {
     size_t count;
     double median, minimum, p95, ci_low, ci_high;
@@ -14,4 +18,8 @@ struct timing {
    statistics at n/2 -+ 1.96 sqrt(n)/2 (Le Boudec, Performance Evaluation, 2.2); below 6 samples minimum and maximum. */
 struct timing statistics(const double *samples, size_t count);
 double quantile_sorted(const double *sorted, size_t count, double share); /* linear between order statistics */
+
+#ifdef __cplusplus
+}
+#endif
 #endif
