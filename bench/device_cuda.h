@@ -27,6 +27,7 @@ bool device_cuda_time_hot(struct run *run, double *seconds, size_t count, size_t
 bool device_cuda_time_plain(struct run *run, double *seconds, size_t count, char *reason);
 
 /* device_cuda_peaks.cu */
+int device_cuda_multiprocessors(void);
 double device_cuda_clock_maximum(void);
 struct limit device_cuda_memory_bandwidth(void);
 struct limit device_cuda_flop_rate(enum dtype dtype);

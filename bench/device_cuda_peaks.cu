@@ -38,6 +38,10 @@ static struct limit known(double value, const char *source) {
     return value > 0 ? (struct limit){value, source} : (struct limit){0, NULL};
 }
 
+int device_cuda_multiprocessors(void) {
+    return (int)attribute(cudaDevAttrMultiProcessorCount);
+}
+
 double device_cuda_clock_maximum(void) {
     return 1e3 * attribute(cudaDevAttrClockRate); /* the attribute is in kHz */
 }
@@ -53,7 +57,7 @@ struct limit device_cuda_flop_rate(enum dtype dtype) {
     int minor = (int)attribute(cudaDevAttrComputeCapabilityMinor);
     for (size_t i = 0; i < ARRAY_LENGTH(rates); i++)
         if (rates[i].major == major && rates[i].minor == minor)
-            return known(rates[i].rate[dtype] * attribute(cudaDevAttrMultiProcessorCount) *
+            return known(rates[i].rate[dtype] * device_cuda_multiprocessors() *
                              device_cuda_clock_maximum(),
                          "boost clock");
     return known(0, NULL);

@@ -1,0 +1,35 @@
+#!/bin/sh
+# test_wgmma_device.sh: every instruction of wgmma on a device that has them: every element of every accumulator exact.
+set -u
+. "$(dirname "$0")/rows.sh"
+open_program wgmma
+"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+device="--place device --preset smoke --time-cap 0.01"
+
+measure $device --dtype fp16 --n 8
+[ "$(count status skipped)" -eq "$(rows)" ] && { echo "no wgmma here: $(column reason | head -n 1)"; exit 77; }
+measure $device --dtype all --sums wide --n 8:256:2
+expect "all instructions are right" all_right
+for type in fp16 bf16 tf32 fp8_e4m3 fp8_e5m2 int8; do
+    for source in shared registers; do
+        expect "$type from $source has clocks" has dtype,a_from,n,metric,status "$type,$source,256,issue_clocks,ok"
+        expect "$type from $source has a rate" has dtype,a_from,n,metric,status "$type,$source,8,(fl)?op_rate,ok"
+    done
+done
+measure $device --dtype fp16,fp8_e4m3,fp8_e5m2 --sums fp16 --n 8:256:2
+expect "fp16 sums are right" all_right
+measure $device --dtype bf16,tf32,int8 --sums fp16 --n 8
+expect "sums that do not exist are declined" all_skipped_for "fp16 sums exist for"
+measure $device --n 24,96
+expect "other shapes are declined" all_skipped_for "powers of two"
+measure $device --dtype all --n 64 --data zeros
+expect "zeros are right" all_right
+measure $device --dtype fp16,int8 --n 32 --seed 7
+expect "another seed is right" all_right
+
+measure $device --dtype all --n 8,128 --inject-fault
+expect "corrupted accumulators are wrong" all_wrong
+measure $device --dtype fp16,fp8_e5m2 --sums fp16 --n 16 --inject-fault
+expect "corrupted fp16 accumulators are wrong" all_wrong
+
+[ $failures -eq 0 ]
