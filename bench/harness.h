@@ -142,6 +142,7 @@ void format_value(char *text, size_t size, double value, const char *unit);
 
 /* One line on standard error, "program: message", and the exit status; rank 0 speaks for all. */
 void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+extern int die_base; /* added to die's status: a worker's supervisor must tell it from other ends */
 bool speaks(void); /* is this rank 0, as far as the launcher's environment or MPI tells */
 
 #endif

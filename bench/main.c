@@ -103,6 +103,7 @@ static int run(struct options *options) {
             measurement_key(options, &plan.list[i], key);
             printf("%s\n", key);
         }
+        free(plan.list);
         return EXIT_MEASURED;
     }
     struct shared *shared = share(sizeof *shared + plan.count * sizeof shared->summaries[0]);

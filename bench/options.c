@@ -31,6 +31,8 @@ bool speaks(void) {
     return true;
 }
 
+int die_base = 0;
+
 void die(int status, const char *format, ...) {
     char message[2048];
     va_list arguments;
@@ -39,7 +41,7 @@ void die(int status, const char *format, ...) {
     va_end(arguments);
     if (speaks()) fprintf(stderr, "%s: %s\n", bench.name, message);
     fflush(NULL);
-    _Exit(status);
+    _Exit(die_base + status);
 }
 
 /* The option's word as an index in words, or a line that names both and exit status 2. */

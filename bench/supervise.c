@@ -21,7 +21,9 @@
 #include "telemetry.h"
 #include "topology.h"
 
-enum { EXIT_RESTART = 64 };
+/* How a worker ends of its own will: finished, asking for a fresh one, or with die's status added. Whatever else it ends
+   with is a benchmark's doing, exit(0) in a callback included. */
+enum { EXIT_FINISHED = 64, EXIT_RESTART = 65 };
 static const char *const phase_names[] = {"start", "setup", "check", "timing", "writing"};
 
 struct context {
@@ -149,10 +151,11 @@ static pid_t start_worker(const struct context *context, size_t first, int *life
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a killed supervisor leaves nobody behind */
         close(ends[0]);
+        die_base = EXIT_FINISHED;
         prepare_process(context);
         run_from(context, first);
         fflush(NULL);
-        _exit(EXIT_MEASURED);
+        _exit(EXIT_FINISHED);
     }
     close(ends[1]);
     *life = ends[0];
@@ -186,7 +189,9 @@ static size_t bury(const struct context *context, int status, bool timed_out) {
     size_t index = shared->current;
     const char *phase = phase_names[shared->phase];
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RESTART) return index;
-    if (WIFEXITED(status) && WEXITSTATUS(status) <= EXIT_ABSENT) _Exit(WEXITSTATUS(status)); /* it told why */
+    bool told = WIFEXITED(status) && (WEXITSTATUS(status) == EXIT_FINISHED + EXIT_USAGE ||
+                                      WEXITSTATUS(status) == EXIT_FINISHED + EXIT_ABSENT);
+    if (told) _Exit(WEXITSTATUS(status) - EXIT_FINISHED);
     if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGPIPE || WTERMSIG(status) == SIGINT)) _Exit(EXIT_USAGE);
     if (timed_out) {
         snprintf(reason, sizeof reason, "took longer than %g s, in %s", context->options->case_timeout, phase);
@@ -208,7 +213,7 @@ static void supervise_workers(const struct context *context) {
         bool timed_out;
         pid_t pid = start_worker(context, next, &life);
         int status = watch(context, pid, life, &timed_out);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_MEASURED) break;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FINISHED) break;
         next = bury(context, status, timed_out);
     }
 }

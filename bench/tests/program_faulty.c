@@ -28,6 +28,10 @@ static void leave(struct run *run) {
     (void)run;
     exit(9);
 }
+static void quit(struct run *run) {
+    (void)run;
+    exit(0);
+}
 static void fail(struct run *run) {
     bench_fail(run, "said \"no\", %s", "twice");
 }
@@ -59,6 +63,7 @@ static const struct variant variants[] = {{.name = "first", .backend = "c", .run
                                           {.name = "crash", .backend = "c", .run = crash},
                                           {.name = "hang", .backend = "c", .run = hang},
                                           {.name = "leave", .backend = "c", .run = leave},
+                                          {.name = "quit", .backend = "c", .run = quit},
                                           {.name = "fail", .backend = "c", .run = fail},
                                           {.name = "lie", .backend = "c", .run = lie},
                                           {.name = "forget", .backend = "c", .run = forget},
