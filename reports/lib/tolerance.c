@@ -19,6 +19,8 @@ static const struct floors floors[] = {
     {"first_call", 1.00, 0.50, 1.00, 0.50},   /* loads libraries, once */
     {"skew", 1.00, 0.50, 1.00, 0.50},
     {"latency_clocks", 0.10, 0.05, 0.03, 0.015},
+    {"issue_clocks", 0.10, 0.05, 0.03, 0.015},
+    {"bytes_per_clock", 0.10, 0.05, 0.03, 0.015},
     {"rate_at_clock", 0.10, 0.05, 0.03, 0.015},
     {"accuracy", 0.10, 0.05, 0.10, 0.05}, /* of a few thousand examples; reruns of a seed differ by less */
     {"loss", 0.05, 0.03, 0.05, 0.03},
@@ -34,7 +36,8 @@ bool row_on_device(const struct row *row) {
 }
 
 bool row_is_timed(const struct row *row) {
-    static const char *const made_of_times[] = {"latency_clocks", "rate_at_clock"};
+    static const char *const made_of_times[] = {"latency_clocks", "issue_clocks", "bytes_per_clock",
+                                                "rate_at_clock"};
     const struct metric_facts *facts = metric_facts(row->field[COLUMN_metric]);
     for (size_t i = 0; i < ARRAY_LENGTH(made_of_times); i++)
         if (strcmp(made_of_times[i], row->field[COLUMN_metric]) == 0) return true;

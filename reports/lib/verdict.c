@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bootstrap.h"
 
@@ -116,6 +117,8 @@ static const char *excuse_for(const struct judge *judge, const struct judgement 
         if (judge->interrupted[side] > BUSY_SHARE) return "the host was busy";
     for (int side = 0; side < SIDES; side++)
         if (pair_interrupted(judgement->pair, side)) return "calls were interrupted";
+    bool ranks = strcmp(row->field[COLUMN_backend], "mpi") == 0;
+    if (ranks && judge->floor == 0 && !pair_repeated(judgement->pair)) return "one launch: where were its cores?";
     return NULL;
 }
 

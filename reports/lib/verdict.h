@@ -2,19 +2,25 @@
 
    For a case, d = ln(new / old) of the medians over launches, turned so that d > 0 is worse; the change is e^d - 1.
    The tolerance is the largest of
-   floor    what the kind of metric and place varies by from one launch to the next on quiet machines (floors in
-            tolerance.c); smaller where both sides have at least three launches, since then the scatter of launches is
-   in the noise below noise    three standard errors of d, by a bootstrap over launches and their samples (fixed seed),
-   or from the rows' own intervals where there are no samples drift    what this pair of runs scatters by from case to
-   case: 1.4826 times the median absolute deviation of d about the median of its program and variant, over all timed
-   cases of the place, times the normal quantile for one false alarm in a hundred runs of as many cases. Taking the
-   deviation about each variant's own median keeps a change that slows a whole variant, or the whole machine, out of it.
-   launch   on the host with fewer than three launches on a side: a factor of LAUNCH_FACTOR, unless a floor is given on
-   the command line. Launches of the same program minutes apart were seen to differ by 2.6 where other work shared the
-   caches and the memory, with single calls as regular as ever: nothing inside one launch tells that from a slower
-   program |d| within the floor: same. Beyond the tolerance: slower or faster, if the fastest call and the clock cycles
-   agree: d is taken as the smallest of the medians', the minima's and, where clocks or cycles are known, the cycles' ln
-   ratio (a clock that fell in all cases alike is no excuse: its median is taken out). Otherwise: unsure.
+   - a floor: what the kind of metric and place varies by from one launch to the next on quiet machines (tolerance.c);
+     smaller where both sides have at least three launches, since then the scatter of launches is in the noise below;
+   - noise: three standard errors of d, by a bootstrap over launches and their samples (fixed seed), or from the rows'
+     own intervals where there are no samples;
+   - drift: what this pair of runs scatters by from case to case: 1.4826 times the median absolute deviation of d about
+     the median of its program and variant, over all timed cases of the place, times the normal quantile for one false
+     alarm in a hundred runs of as many cases. Taking the deviation about each variant's own median keeps a change that
+     slows a whole variant, or the whole machine, out of it;
+   - launch: on the host with fewer than three launches on a side, a factor of LAUNCH_FACTOR, unless a floor is given on
+     the command line. Launches of the same program minutes apart were seen to differ by 2.6 where other work shared the
+     caches and the memory, with single calls as regular as ever: nothing inside one launch tells that from a slower
+     program.
+   |d| within the floor: same. Beyond the tolerance: slower or faster, if the fastest call and the clock cycles agree: d
+   is taken as the smallest of the medians', the minima's and, where clocks or cycles are known, the cycles' ln ratio (a
+   clock that fell in all cases alike is no excuse: its median is taken out). Otherwise: unsure.
+
+   Ranks on the host talk through their cores' caches: on a virtual machine whose cores the hypervisor has moved apart
+   every message takes two to three times as long, for a whole launch. With fewer than three launches on a side, and no
+   floor given, such a case is unsure at best.
 
    Calls on the host whose 95th percentile is beyond INTERRUPTED times their median lost the processor to other work,
    and then no statistic of one launch can tell a slower program from a busier machine. Such a case is unsure at best;
