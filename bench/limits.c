@@ -1,6 +1,7 @@
 /* limits.c: the physical limits a row is held against: measured on the host, from properties on a device. */
 #include "limits_host.h"
 #include "session.h"
+#include "topology.h"
 
 static struct shared *shared_limits;
 static int limit_threads;
@@ -12,6 +13,7 @@ void limits_use(struct shared *shared, int threads) {
 
 static const struct host_limits *host_limits(void) {
     if (!shared_limits->limits_known) {
+        topology_bind_team(limit_threads); /* an earlier case may have left a smaller team, pinned to one core */
         host_limits_measure(&shared_limits->limits, limit_threads);
         shared_limits->limits_known = true;
     }

@@ -4,9 +4,9 @@
 set -u
 . scripts/tests/expect.sh
 
-make="make --no-print-directory BUILD=$BUILD DESTDIR=$work/root PREFIX=/usr"
+make="make --no-print-directory BUILD=$BUILD DESTDIR=$work/image PREFIX=/usr"
 $make install >"$work/log" 2>&1 || { not_ok "install" "$(tail -n 1 "$work/log")"; finish; }
-bin=$work/root/usr/bin share=$work/root/usr/share/plumbline
+bin=$work/image/usr/bin share=$work/image/usr/share/plumbline
 wrong=""
 while read -r name; do
     [ -x "$bin/plumbline-$name" ] || wrong="$wrong; $name is not there"
@@ -29,6 +29,6 @@ fi
 verdict "the installed run_all.sh"
 
 $make uninstall >"$work/log" 2>&1
-wrong=$(find "$work/root" ! -type d)
+wrong=$(find "$work/image" ! -type d)
 verdict "uninstall"
 finish
