@@ -126,7 +126,12 @@ bool values_expand(const struct axis *axis, const char *list, struct values *val
         word[length] = '\0';
         bool right = axis->kind == AXIS_WORD ? word_item(axis, word, values, reason)
                                              : integer_item(axis, word, values, reason);
-        if (!right) return false;
+        if (!right) {
+            size_t told = strlen(reason);
+            if (strcmp(word, list) != 0 || strchr(list, ':') != NULL)
+                snprintf(reason + told, REASON_SIZE - told, " (in '%.100s')", list);
+            return false;
+        }
         item += length;
         if (*item == '\0') return true;
     }

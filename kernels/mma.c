@@ -17,7 +17,9 @@
    - Hopper has no fp8 form of this instruction. The machine code unpacks the operands to fp16, multiplies them in two
      instructions that start from zero and adds the product to D in fp32. Unpacking, which a real product pays for each
      operand, happens before the loop here, since the operands come back.
-   - Four chains a warp and four warps a scheduler keep 16 instructions in flight, when four would hide the latency. */
+   - Four chains a warp and four warps a scheduler keep 16 instructions in flight, when four would hide the latency.
+ * needs: cuda
+ */
 #include "bench/device.h"
 #include "kernels/mma.h"
 

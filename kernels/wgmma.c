@@ -20,7 +20,9 @@
 
    NOTES
    - Tiles lie in shared memory as the copy engine's 128-byte swizzle lays them out, four slices of k in a row: this is
-     what a matrix product uses, and no two rows of eight meet in a bank. */
+     what a matrix product uses, and no two rows of eight meet in a bank.
+ * needs: cuda
+ */
 #include "bench/device.h"
 #include "kernels/wgmma.h"
 

@@ -69,6 +69,12 @@ ranks_killed() {
     done
 }
 
+# As a person would: begin anew what was killed before it had a folder.
+go_on() {
+    if [ -d "$work/run" ]; then ./run_all.sh --resume "$work/run"
+    else ./run_all.sh --preset smoke --only harness_cost,stream --out "$work/run"; fi
+}
+
 suite_killed() {
     rm -rf "$work/run"
     wrong=""
@@ -79,12 +85,12 @@ suite_killed() {
     kill -KILL $!
     wait $! 2>/dev/null
     for _ in 1 2; do # killed again, unless it is done before
-        ./run_all.sh --resume "$work/run" >/dev/null 2>&1 &
+        go_on >/dev/null 2>&1 &
         sleep "$(moment 500-2500)"
         kill -KILL $! 2>/dev/null
         wait $! 2>/dev/null
     done
-    ./run_all.sh --resume "$work/run" >"$work/out" 2>"$work/log" || wrong="resume fails: $(tail -n 1 "$work/log")"
+    go_on >"$work/out" 2>"$work/log" || wrong="resume fails: $(tail -n 1 "$work/log")"
     exactly_once harness_cost "$work/list_cost"
     exactly_once stream "$work/list_stream"
     [ ! -x "$BUILD/bin/report" ] || [ -s "$work/run/report/index.html" ] || wrong="$wrong; no report"
