@@ -63,7 +63,6 @@ bench_cuda    := $(call object_of,$(filter bench/%.cu,$(sources)))
 libbench      := $(BUILD)/libbench.a
 tools         := $(patsubst bench/tool_%.c,%,$(filter bench/tool_%.c,$(sources)))
 
-in_root     = $(filter-out $(1)/%/%,$(filter $(1)/%,$(sources)))
 root_c      = $(foreach s,$(filter $(1)/%.c,$(sources)),$(if $(filter 2,$(words $(subst /, ,$(s)))),$(s)))
 library_c   = $(foreach s,$(filter $(1)/%,$(sources)),$(if $(filter 3,$(words $(subst /, ,$(s)))),$(s)))
 programs   := $(foreach f,$(filter-out bench,$(FOLDERS)),$(call root_c,$(f)))
