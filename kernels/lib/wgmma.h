@@ -99,6 +99,9 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 /* Names of operands %0 .. %(count - 1) */
 #define WGMMA_TEXT_10(t)                                                                                               \
     "%" #t "0, %" #t "1, %" #t "2, %" #t "3, %" #t "4, %" #t "5, %" #t "6, %" #t "7, %" #t "8, %" #t "9, "
+#define WGMMA_TEXT_4_OF(t) "%" #t "0, %" #t "1, %" #t "2, %" #t "3, "
+#define WGMMA_TEXT_6_OF(t) WGMMA_TEXT_4_OF(t) "%" #t "4, %" #t "5, "
+#define WGMMA_TEXT_8_OF(t) "%" #t "0, %" #t "1, %" #t "2, %" #t "3, %" #t "4, %" #t "5, %" #t "6, %" #t "7, "
 #define WGMMA_TEXT_60                                                                                                  \
     WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) WGMMA_TEXT_10(3) WGMMA_TEXT_10(4) WGMMA_TEXT_10(5)
 #define WGMMA_TEXT_2 "%0, %1"
@@ -106,7 +109,15 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_TEXT_8 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define WGMMA_TEXT_16 WGMMA_TEXT_10() "%10, %11, %12, %13, %14, %15"
 #define WGMMA_TEXT_32 WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) "%30, %31"
+#define WGMMA_TEXT_40 WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) WGMMA_TEXT_8_OF(3) "%38, %39"
+#define WGMMA_TEXT_48 WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) WGMMA_TEXT_10(3) WGMMA_TEXT_6_OF(4) "%46, %47"
+#define WGMMA_TEXT_56                                                                                                  \
+    WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) WGMMA_TEXT_10(3) WGMMA_TEXT_10(4) WGMMA_TEXT_4_OF(5) "%54, %55"
 #define WGMMA_TEXT_64 WGMMA_TEXT_60 "%60, %61, %62, %63"
+#define WGMMA_TEXT_72 WGMMA_TEXT_60 WGMMA_TEXT_10(6) "%70, %71"
+#define WGMMA_TEXT_80 WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_8_OF(7) "%78, %79"
+#define WGMMA_TEXT_88 WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_6_OF(8) "%86, %87"
+#define WGMMA_TEXT_96 WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_10(8) WGMMA_TEXT_4_OF(9) "%94, %95"
 #define WGMMA_TEXT_128                                                                                                 \
     WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_10(8) WGMMA_TEXT_10(9) WGMMA_TEXT_10(10)                \
         WGMMA_TEXT_10(11) "%120, %121, %122, %123, %124, %125, %126, %127"
@@ -122,7 +133,17 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_D_8(c) WGMMA_LIST_8(c, )
 #define WGMMA_D_16(c) WGMMA_LIST_10(c, ), c(d[10]), c(d[11]), c(d[12]), c(d[13]), c(d[14]), c(d[15])
 #define WGMMA_D_32(c) WGMMA_LIST_10(c, ), WGMMA_LIST_10(c, 1), WGMMA_LIST_10(c, 2), c(d[30]), c(d[31])
+#define WGMMA_D_40(c)                                                                                                  \
+    WGMMA_LIST_10(c, ), WGMMA_LIST_10(c, 1), WGMMA_LIST_10(c, 2), WGMMA_LIST_10(c, 3)
+#define WGMMA_D_48(c) WGMMA_D_40(c), WGMMA_LIST_8(c, 4)
+#define WGMMA_D_56(c)                                                                                                  \
+    WGMMA_D_40(c), WGMMA_LIST_10(c, 4), c(d[50]), c(d[51]), c(d[52]), c(d[53]), c(d[54]), c(d[55])
 #define WGMMA_D_64(c) WGMMA_LIST_60(c), c(d[60]), c(d[61]), c(d[62]), c(d[63])
+#define WGMMA_D_72(c) WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), c(d[70]), c(d[71])
+#define WGMMA_D_80(c) WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7)
+#define WGMMA_D_88(c) WGMMA_D_80(c), WGMMA_LIST_8(c, 8)
+#define WGMMA_D_96(c)                                                                                                  \
+    WGMMA_D_80(c), WGMMA_LIST_10(c, 8), c(d[90]), c(d[91]), c(d[92]), c(d[93]), c(d[94]), c(d[95])
 #define WGMMA_D_128(c)                                                                                                 \
     WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7), WGMMA_LIST_10(c, 8), WGMMA_LIST_10(c, 9),              \
         WGMMA_LIST_10(c, 10), WGMMA_LIST_10(c, 11), WGMMA_LIST_8(c, 12)
@@ -132,7 +153,14 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_NEXT_8 8, 9, 10, 11, 12, 13
 #define WGMMA_NEXT_16 16, 17, 18, 19, 20, 21
 #define WGMMA_NEXT_32 32, 33, 34, 35, 36, 37
+#define WGMMA_NEXT_40 40, 41, 42, 43, 44, 45
+#define WGMMA_NEXT_48 48, 49, 50, 51, 52, 53
+#define WGMMA_NEXT_56 56, 57, 58, 59, 60, 61
 #define WGMMA_NEXT_64 64, 65, 66, 67, 68, 69
+#define WGMMA_NEXT_72 72, 73, 74, 75, 76, 77
+#define WGMMA_NEXT_80 80, 81, 82, 83, 84, 85
+#define WGMMA_NEXT_88 88, 89, 90, 91, 92, 93
+#define WGMMA_NEXT_96 96, 97, 98, 99, 100, 101
 #define WGMMA_NEXT_128 128, 129, 130, 131, 132, 133
 
 #define WGMMA_EXPAND(macro, ...) macro(__VA_ARGS__)
@@ -183,5 +211,23 @@ WGMMA_DEFINE_32(int8_int32, int32_t, "+r", "k32.s32.s8.s8", "", "")
 WGMMA_DEFINE_16(fp16_fp16, "k16.f16.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
 WGMMA_DEFINE_16(fp8_e4m3_fp16, "k32.f16.e4m3.e4m3", ", 1, 1", ", 1, 1")
 WGMMA_DEFINE_16(fp8_e5m2_fp16, "k32.f16.e5m2.e5m2", ", 1, 1", ", 1, 1")
+
+/* What attention needs besides: other n, and B with its rows along k (<type>_fp32_t: values as they lie in memory, n
+   contiguous; leading_bytes of the descriptor is then from 64 columns of n to the next). */
+#define WGMMA_DEFINE_ATTENTION(type, kind)                                                                             \
+    WGMMA_DEFINE(type##_fp32, 80, 40, float, "+f", kind, ", 1, 1, 0, 0", ", 1, 1, 0")                                  \
+    WGMMA_DEFINE(type##_fp32, 96, 48, float, "+f", kind, ", 1, 1, 0, 0", ", 1, 1, 0")                                  \
+    WGMMA_DEFINE(type##_fp32, 112, 56, float, "+f", kind, ", 1, 1, 0, 0", ", 1, 1, 0")                                 \
+    WGMMA_DEFINE(type##_fp32, 144, 72, float, "+f", kind, ", 1, 1, 0, 0", ", 1, 1, 0")                                 \
+    WGMMA_DEFINE(type##_fp32, 160, 80, float, "+f", kind, ", 1, 1, 0, 0", ", 1, 1, 0")                                 \
+    WGMMA_DEFINE(type##_fp32, 176, 88, float, "+f", kind, ", 1, 1, 0, 0", ", 1, 1, 0")                                 \
+    WGMMA_DEFINE(type##_fp32, 192, 96, float, "+f", kind, ", 1, 1, 0, 0", ", 1, 1, 0")                                 \
+    WGMMA_DEFINE(type##_fp32_t, 64, 32, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")                                \
+    WGMMA_DEFINE(type##_fp32_t, 96, 48, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")                                \
+    WGMMA_DEFINE(type##_fp32_t, 128, 64, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")                               \
+    WGMMA_DEFINE(type##_fp32_t, 192, 96, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")                               \
+    WGMMA_DEFINE(type##_fp32_t, 256, 128, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")
+WGMMA_DEFINE_ATTENTION(fp16, "k16.f32.f16.f16")
+WGMMA_DEFINE_ATTENTION(bf16, "k16.f32.bf16.bf16")
 
 #endif
