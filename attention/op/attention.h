@@ -8,7 +8,8 @@
 
    Operands are tensors [batch][head][token][head_dim] of any strides whose innermost one is 1; log_sum_exp is fp32
    [batch][heads][queries], packed. 4 * area * head_dim FLOP a head: two products over the pairs that the mask allows,
-   multiply and add; the softmax itself is not counted.
+   multiply and add; the softmax itself is not counted. The mask of a head is mask_head(mask->heads, h, heads).
+   struct attention_options changes scores or probabilities; all of it zero changes nothing.
 
    An operator is used in this order: decline, prepare, forward any number of times, release. A backward pass is a
    member beside forward that takes the same problem and plan and, of forward's results, output and log_sum_exp. */
@@ -29,6 +30,16 @@ enum { ATTENTION_HEAD_DIM_MAX = 1024 };
 struct attention_strides {
     int64_t batch, head, row;
 };
+/* Small changes of the operator, which combine. Scores change in the order soft_cap, alibi, then the mask. */
+struct attention_options {
+    float soft_cap; /* above 0: score becomes soft_cap * tanh(score / soft_cap) */
+    bool alibi;     /* score -= 2^(-8 (h + 1) / heads) * |q + keys - queries - k| for query head h */
+    bool sink;      /* buffers.sink[h] is one more score of every row, of a value that is zero; log_sum_exp holds it */
+    bool gate;      /* output[b][h][q][d] *= 1 / (1 + exp(-buffers.gate[b][h][q])) */
+    /* Clipped softmax (arXiv 2306.12929), where clip_high is above 0: a probability p of a key that the mask allows
+       becomes min(1, max(0, (clip_high - clip_low) * p + clip_low)); clip_low <= 0, clip_high >= 1. */
+    float clip_low, clip_high;
+};
 struct attention_problem {
     int64_t batch, heads, kv_heads, queries, keys; /* all >= 1; kv_heads divides heads */
     int64_t head_dim;                              /* 1 .. ATTENTION_HEAD_DIM_MAX */
@@ -37,11 +48,14 @@ struct attention_problem {
     const struct mask *mask;                       /* of queries x keys; must outlive the plan */
     struct attention_strides query, key, value, output;
     int threads; /* on the host */
+    struct attention_options options;
 };
 struct attention_buffers {
     const void *query, *key, *value;
     void *output;
     float *log_sum_exp;
+    const float *sink; /* [heads], of options.sink */
+    const float *gate; /* [batch][heads][queries], of options.gate */
     void *workspace; /* plan.workspace bytes, 64-byte aligned (512 on a device); contents do not matter */
 };
 struct attention_plan {
@@ -68,6 +82,9 @@ extern const struct attention_operator softmax_blas;  /* host: fp32, two matrix 
 extern const struct attention_operator softmax_plain; /* device: fp32, bf16, fp16 */
 extern const struct attention_operator softmax_cudnn; /* device: bf16, fp16, as one fused cuDNN graph */
 
+/* Why an operator that knows no options declines the problem, in static storage; NULL: it has none. */
+const char *attention_no_options(const struct attention_problem *problem);
+float attention_alibi_slope(int64_t head, int64_t heads); /* 2^(-8 (head + 1) / heads) */
 /* Sets the strides of packed [batch][head][token][head_dim] operands and the scale 1 / sqrt(head_dim). */
 void attention_pack(struct attention_problem *problem);
 size_t attention_query_count(const struct attention_problem *problem); /* elements of query, and of output */

@@ -117,7 +117,7 @@ static void attend(const struct attention_problem *problem, const struct attenti
                        query + query_begin * p->query.row, p->query.row, key + bounds.begin * p->key.row, p->key.row, 0,
                        score, keys);
     for (int64_t row = 0; row < rows; row++) {
-        int64_t ranges = mask_row(p->mask, query_begin + row, range);
+        int64_t ranges = mask_row(p->mask, 0, query_begin + row, range);
         sum[row] = soften_row(score + row * keys, bounds.begin, keys, range, ranges, &log_sum_exp[row]);
     }
     output += query_begin * p->output.row;
@@ -148,7 +148,9 @@ static bool forward(const struct attention_problem *problem, const struct attent
 
 static const char *decline(const struct attention_problem *problem) {
     if (problem->dtype != DTYPE_fp32) return "the host computes attention in fp32";
-    return blas_missing();
+    if (problem->mask->grid.query_blocks > 0) return "the host takes masks of pieces alone";
+    const char *reason = attention_no_options(problem);
+    return reason ? reason : blas_missing();
 }
 
 static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {

@@ -36,9 +36,12 @@ static const char *decline(const struct attention_problem *problem) {
     if (version == 91000 || version == 91001) return "cuDNN 9.10.0 and 9.10.1 have known bugs in attention";
     if (problem->dtype != DTYPE_bf16 && problem->dtype != DTYPE_fp16) return "cuDNN's fused attention is bf16 and fp16";
     if (problem->head_dim % 8) return "cuDNN's fused attention wants head_dim to be a multiple of 8";
+    enum mask_name name = problem->mask->name;
+    if (name != MASK_full && name != MASK_causal && name != MASK_causal_sliding)
+        return "cuDNN's fused attention has full, causal and causal sliding masks";
     if (problem->mask->name != MASK_full && problem->queries > problem->keys)
         return "cuDNN aligns a causal mask bottom right only up to as many queries as keys";
-    return NULL;
+    return attention_no_options(problem);
 }
 
 /* The rows' positions among the keys, where the last query stands at the last key. */

@@ -197,7 +197,8 @@ static const char *decline(const struct attention_problem *problem) {
     if (problem->head_dim > 256) return "the plain kernel holds a head_dim of at most 256 in registers";
     if (problem->batch > GRID_MAX || problem->heads > GRID_MAX) return "a grid has at most 65535 heads and sequences";
     if (problem->mask->piece_count > PIECES_MAX) return "the plain kernel takes masks of at most 8 pieces";
-    return NULL;
+    if (problem->mask->grid.query_blocks > 0) return "the plain kernel takes masks of pieces alone";
+    return attention_no_options(problem);
 }
 
 static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {

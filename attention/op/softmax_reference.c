@@ -32,16 +32,17 @@ void attention_reference_row(const struct attention_problem *problem, const stru
                              .value = buffers->value,
                              .key_first = batch * problem->key.batch + kv_head * problem->key.head,
                              .value_first = batch * problem->value.batch + kv_head * problem->value.head};
+    int64_t mask_of_head = mask_head(problem->mask->heads, head, problem->heads);
     size_t head_dim = (size_t)problem->head_dim;
     double query_row[ATTENTION_HEAD_DIM_MAX], value_row[ATTENTION_HEAD_DIM_MAX];
     double maximum = -INFINITY, sum = 0, squares = 0;
     int64_t first = batch * problem->query.batch + head * problem->query.head + query * problem->query.row;
     dtype_load_row(problem->dtype, buffers->query, (size_t)first, head_dim, query_row);
     for (int64_t key = 0; key < problem->keys; key++)
-        if (mask_allows(problem->mask, query, key)) maximum = fmax(maximum, score_of(&rows, query_row, key));
+        if (mask_allows(problem->mask, mask_of_head, query, key)) maximum = fmax(maximum, score_of(&rows, query_row, key));
     for (size_t d = 0; d < head_dim; d++) output[d] = 0;
     for (int64_t key = 0; key < problem->keys; key++) {
-        if (!mask_allows(problem->mask, query, key)) continue;
+        if (!mask_allows(problem->mask, mask_of_head, query, key)) continue;
         double weight = exp(score_of(&rows, query_row, key) - maximum);
         dtype_load_row(problem->dtype, rows.value, (size_t)(rows.value_first + key * problem->value.row), head_dim,
                        value_row);

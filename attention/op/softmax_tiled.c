@@ -113,7 +113,9 @@ static void soften(struct tile *tile, int64_t keys) {
     for (int v = 0; v < QUERY_VECTORS; v++) {
         /* a query that has seen nothing yet has no maximum to subtract: -infinity - -infinity would be NaN */
         shift[v] = vector_select(maximum[v] == -INFINITY, vector_splat(0), maximum[v]);
-        tile->rescale[v] = vector_exp2(tile->maximum[v] - shift[v]);
+        /* exactly 1 where the maximum stays: 2^0 is 1 + 2^-23 here, and a thousand tiles would make 10^-4 of it */
+        tile->rescale[v] = vector_select(tile->maximum[v] == maximum[v], vector_splat(1),
+                                         vector_exp2(tile->maximum[v] - shift[v]));
         tile->maximum[v] = maximum[v];
         sum[v] = vector_splat(0);
     }
@@ -202,7 +204,8 @@ static bool forward(const struct attention_problem *problem, const struct attent
 }
 
 static const char *decline(const struct attention_problem *problem) {
-    return problem->dtype == DTYPE_fp32 ? NULL : "the host computes attention in fp32";
+    if (problem->mask->grid.query_blocks > 0) return "the host takes masks of pieces alone";
+    return problem->dtype == DTYPE_fp32 ? attention_no_options(problem) : "the host computes attention in fp32";
 }
 
 static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
