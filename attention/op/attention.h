@@ -115,6 +115,25 @@ enum { ATTENTION_ROWS_MAX = 256 };
 void attention_check(const struct attention_problem *problem, const struct attention_buffers *buffers, int64_t count,
                      uint64_t seed, struct verdict *verdict);
 
+/* The same for gradients, by their definition above. gradient[head_dim] of one query, from the operands alone; of one
+   key and head of keys, with forward's output and log_sum_exp. *magnitude: as above, over the terms whose errors do not
+   depend on each other; softmax_backward_reference.c says which they are. */
+void attention_reference_query_gradient(const struct attention_problem *problem,
+                                        const struct attention_buffers *buffers,
+                                        const struct attention_gradients *gradients, int64_t batch, int64_t head,
+                                        int64_t query, double *gradient, double *magnitude);
+void attention_reference_key_gradients(const struct attention_problem *problem, const struct attention_buffers *buffers,
+                                       const struct attention_gradients *gradients, int64_t batch, int64_t kv_head,
+                                       int64_t key, double *key_gradient, double *value_gradient,
+                                       double *key_magnitude, double *value_magnitude);
+
+/* attention_check, and then `count` rows of each gradient, sampled and measured in the same way, against the same
+   tolerance: 2 epsilon of dtype hold half an epsilon for a gradient that is rounded to it, and as much each for
+   probabilities or score gradients and for the output inside delta; fp32's part is that of its sums. */
+void attention_check_backward(const struct attention_problem *problem, const struct attention_buffers *buffers,
+                              const struct attention_gradients *gradients, int64_t count, uint64_t seed,
+                              struct verdict *verdict);
+
 #ifdef __cplusplus
 }
 #endif
