@@ -40,3 +40,14 @@ double attention_forward_bytes(const struct attention_problem *problem) {
     double elements = 2.0 * (double)(attention_query_count(problem) + attention_key_count(problem));
     return elements * (double)dtype_size(problem->dtype) + rows * sizeof(float);
 }
+
+double attention_backward_flops(const struct attention_problem *problem) {
+    return 2.5 * attention_forward_flops(problem);
+}
+
+/* In: query, key, value, output, output_gradient, log_sum_exp. Out: the gradients of query, key, value. */
+double attention_backward_bytes(const struct attention_problem *problem) {
+    double rows = (double)(problem->batch * problem->heads * problem->queries);
+    double elements = 4.0 * (double)attention_query_count(problem) + 4.0 * (double)attention_key_count(problem);
+    return elements * (double)dtype_size(problem->dtype) + rows * sizeof(float);
+}

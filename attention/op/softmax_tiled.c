@@ -5,8 +5,8 @@
 
    Layout of the arithmetic. One vector holds LANES queries, a query tile is three vectors. Scores, probabilities and
    the output are kept transposed, [key][query] and [head_dim][query], so that
-   - both products are the same loop, accumulator[row][vector] += splat(operand[row]) * vector, with the key's or the
-     value's rows read in place: nothing but the query tile is ever packed;
+   - both products are the same loop (vector_multiply.h), accumulator[row][vector] += splat(operand[row]) * vector, with
+     the key's or the value's rows read in place: nothing but the query tile is ever packed;
    - maximum, sum and exponential run down the keys, lane by lane: no sum across a vector anywhere.
    REGISTER_ROWS x 3 accumulators fill the registers, and each step loads 3 vectors and REGISTER_ROWS scalars for three
    times as many multiply-adds as scalars. Scores are in units of log 2, so that the exponential is 2^x.
@@ -19,10 +19,10 @@
 #include <math.h>
 #include <omp.h>
 
-#include "attention.h"
-#include "vector.h"
+#include "softmax_backward.h"
+#include "vector_multiply.h"
 
-enum { QUERY_VECTORS = 3, QUERY_TILE = QUERY_VECTORS * LANES, KEY_TILE = 128 };
+enum { QUERY_VECTORS = TILE_VECTORS, QUERY_TILE = QUERY_VECTORS * LANES, KEY_TILE = 128 };
 
 /* One query tile: scratch memory of its thread, and where it is. */
 struct tile {
@@ -39,50 +39,6 @@ static int64_t least(int64_t a, int64_t b) {
 
 static size_t scratch_vectors(const struct attention_problem *problem) {
     return (size_t)(2 * problem->head_dim + KEY_TILE) * QUERY_VECTORS;
-}
-
-/* accumulator[row][v] += sum over step of splat(scalar[row * row_stride + step * step_stride]) * vector[step][v] for
-   `rows` rows, after rescaling what accumulator holds (rescale NULL: it holds nothing yet). */
-static inline __attribute__((always_inline)) void multiply_rows(vector_float *accumulator, const vector_float *rescale,
-                                                                const float *scalar, int64_t row_stride,
-                                                                int64_t step_stride, const vector_float *vector,
-                                                                int64_t steps, int rows) {
-    vector_float sum[REGISTER_ROWS][QUERY_VECTORS];
-    for (int row = 0; row < rows; row++)
-        for (int v = 0; v < QUERY_VECTORS; v++)
-            sum[row][v] = rescale ? accumulator[row * QUERY_VECTORS + v] * rescale[v] : vector_splat(0);
-    for (int64_t step = 0; step < steps; step++) {
-        vector_float x[QUERY_VECTORS];
-        for (int v = 0; v < QUERY_VECTORS; v++) x[v] = vector[step * QUERY_VECTORS + v];
-        for (int row = 0; row < rows; row++) {
-            vector_float factor = vector_splat(scalar[row * row_stride + step * step_stride]);
-            for (int v = 0; v < QUERY_VECTORS; v++) sum[row][v] += factor * x[v];
-        }
-    }
-    for (int row = 0; row < rows; row++)
-        for (int v = 0; v < QUERY_VECTORS; v++) accumulator[row * QUERY_VECTORS + v] = sum[row][v];
-}
-
-/* All rows, as many at a time as the registers hold. step_stride 1 for keys, row_stride 1 for values: known here, so
-   that the compiler sees it. */
-static void multiply_keys(struct tile *tile, const float *key, int64_t key_stride, int64_t keys, int64_t head_dim) {
-    int64_t row = 0;
-    for (; row + REGISTER_ROWS <= keys; row += REGISTER_ROWS)
-        multiply_rows(tile->score + row * QUERY_VECTORS, NULL, key + row * key_stride, key_stride, 1, tile->query,
-                      head_dim, REGISTER_ROWS);
-    for (; row < keys; row++)
-        multiply_rows(tile->score + row * QUERY_VECTORS, NULL, key + row * key_stride, key_stride, 1, tile->query,
-                      head_dim, 1);
-}
-static void multiply_values(struct tile *tile, const float *value, int64_t value_stride, int64_t keys,
-                            int64_t head_dim) {
-    int64_t row = 0;
-    for (; row + REGISTER_ROWS <= head_dim; row += REGISTER_ROWS)
-        multiply_rows(tile->output + row * QUERY_VECTORS, tile->rescale, value + row, 1, value_stride, tile->score,
-                      keys, REGISTER_ROWS);
-    for (; row < head_dim; row++)
-        multiply_rows(tile->output + row * QUERY_VECTORS, tile->rescale, value + row, 1, value_stride, tile->score,
-                      keys, 1);
 }
 
 /* Scores of keys that a lane's query does not see through the piece become -infinity. */
@@ -171,10 +127,12 @@ static void attend(struct tile *tile, const struct attention_problem *problem,
         struct mask_range common = mask_piece_common(piece, tile->query_begin, tile->query_end);
         for (int64_t begin = bounds.begin; begin < bounds.end; begin += KEY_TILE) {
             int64_t keys = least(KEY_TILE, bounds.end - begin);
-            multiply_keys(tile, key + begin * problem->key.row, problem->key.row, keys, problem->head_dim);
+            multiply_tokens(tile->score, tile->query, key + begin * problem->key.row, problem->key.row, keys,
+                            problem->head_dim);
             if (begin < common.begin || begin + keys > common.end) mask_scores(tile, piece, begin, keys);
             soften(tile, keys);
-            multiply_values(tile, value + begin * problem->value.row, problem->value.row, keys, problem->head_dim);
+            multiply_dimensions(tile->output, tile->rescale, tile->score, value + begin * problem->value.row,
+                                problem->value.row, keys, problem->head_dim);
         }
     }
     store_outputs(tile, problem, buffers);
@@ -211,9 +169,10 @@ static const char *decline(const struct attention_problem *problem) {
 static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
     (void)reason;
     plan->workspace = (size_t)problem->threads * scratch_vectors(problem) * sizeof(vector_float);
+    plan->backward_workspace = problem->backward ? softmax_tiled_backward_workspace(problem) : 0;
     return true;
 }
 
 const struct attention_operator softmax_tiled = {
     .name = "tiled", .backend = "openmp", .place = PLACE_HOST, .decline = decline, .prepare = prepare,
-    .forward = forward};
+    .forward = forward, .backward = softmax_tiled_backward};

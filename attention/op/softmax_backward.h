@@ -1,0 +1,25 @@
+/* softmax_backward.h: backward passes that live in files of their own, for the operators that they belong to. Each is
+   the member `backward` of struct attention_operator; the sizes are what prepare puts into plan.backward_workspace. */
+#ifndef ATTENTION_SOFTMAX_BACKWARD_H
+#define ATTENTION_SOFTMAX_BACKWARD_H
+
+#include "attention.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+size_t softmax_tiled_backward_workspace(const struct attention_problem *problem);
+bool softmax_tiled_backward(const struct attention_problem *problem, const struct attention_plan *plan,
+                            const struct attention_buffers *buffers, const struct attention_gradients *gradients,
+                            struct CUstream_st *stream, char *reason);
+
+size_t softmax_plain_backward_workspace(const struct attention_problem *problem);
+bool softmax_plain_backward(const struct attention_problem *problem, const struct attention_plan *plan,
+                            const struct attention_buffers *buffers, const struct attention_gradients *gradients,
+                            struct CUstream_st *stream, char *reason);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
