@@ -259,3 +259,20 @@ struct mask_tiles *mask_tiles_new(const struct mask *mask, int64_t tile_queries,
     tile_pool_free(&builder.ranges), tile_pool_free(&builder.bits);
     return tiles;
 }
+
+struct mask_range mask_tile_span(const struct mask_tiles *tiles, struct mask_tile entry) {
+    int64_t keys = tiles->tile_keys, words = keys / 32, first = 0, last = keys;
+    if (mask_tile_form(entry) == MASK_TILE_FULL) return (struct mask_range){0, keys};
+    if (mask_tile_form(entry) == MASK_TILE_RANGE) {
+        const struct mask_tile_range *range = mask_tiles_range(tiles) + mask_tile_index(entry);
+        first = mask_most(0, range->low + range->low_slope * range->row_begin);
+        last = mask_least(keys, range->high + range->high_slope * (range->row_end - 1));
+        return (struct mask_range){first, last};
+    }
+    const uint32_t *bits = mask_tiles_bits(tiles) + (int64_t)mask_tile_index(entry) * tiles->tile_queries * words;
+    uint32_t any[MASK_TILE_MAX / 32] = {0};
+    for (int64_t i = 0; i < tiles->tile_queries * words; i++) any[i % words] |= bits[i];
+    while (first < keys && !(any[first / 32] >> first % 32 & 1)) first++;
+    while (last > first && !(any[(last - 1) / 32] >> (last - 1) % 32 & 1)) last--;
+    return (struct mask_range){first, last};
+}

@@ -101,6 +101,9 @@ MASK_INLINE bool mask_tile_allows(const struct mask_tiles *tiles, struct mask_ti
     return bits[key / 32] >> key % 32 & 1;
 }
 
+/* The first to the last key of the tile that any of its rows sees, from the tile's first key: not empty. */
+struct mask_range mask_tile_span(const struct mask_tiles *tiles, struct mask_tile entry);
+
 #ifdef __cplusplus
 }
 #endif
