@@ -19,7 +19,7 @@
 #include <math.h>
 #include <omp.h>
 
-#include "softmax_backward.h"
+#include "softmax_tiled_backward.h"
 #include "vector_multiply.h"
 
 enum { QUERY_VECTORS = TILE_VECTORS, QUERY_TILE = QUERY_VECTORS * LANES, KEY_TILE = 128 };
