@@ -23,7 +23,7 @@
 #include <stdlib.h>
 
 #include "attention/mask/tiles.h"
-#include "softmax_backward.h"
+#include "softmax_tiled_backward.h"
 #include "tiled.h"
 
 /* Keys that are multiplied at once: part of an entry of the plan. */

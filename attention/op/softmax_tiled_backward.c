@@ -15,7 +15,7 @@
 #include <omp.h>
 
 #include "attention/mask/column.h"
-#include "softmax_backward.h"
+#include "softmax_tiled_backward.h"
 #include "vector_multiply.h"
 
 enum { TILE = TILE_VECTORS * LANES, STEPS = 128, ALIGNMENT = 64 };
