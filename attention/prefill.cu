@@ -11,7 +11,7 @@ enum { FILL_THREADS = 256, FILL_BLOCKS = 1056 };
 /* Presets do not spend their time on more of the plain kernel. */
 static const double plain_flops = 3e11;
 
-static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_cudnn, NULL};
+static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_mma, &softmax_cudnn, NULL};
 
 /* Elements of the stream as random_fill makes them on the host, up to the last bit of the logarithm and cosine. */
 static __global__ void fill_kernel(void *data, enum dtype dtype, size_t count, uint64_t seed, uint64_t stream,
@@ -87,6 +87,14 @@ const struct variant cuda_variants[] = {{.name = "plain",
                                          .fetch = fetch,
                                          .release = prefill_release,
                                          .covers = covers_plain},
+                                        {.name = "mma",
+                                         .backend = "cuda",
+                                         .place = PLACE_DEVICE,
+                                         .decline = decline,
+                                         .setup = setup,
+                                         .run = enqueue,
+                                         .fetch = fetch,
+                                         .release = prefill_release},
                                         {.name = "cudnn",
                                          .backend = "cudnn",
                                          .place = PLACE_DEVICE,
