@@ -85,6 +85,7 @@ void problem_fetch(struct run *run) {
     const struct attention_buffers *host = &state->host, *device = &state->device;
     size_t size = dtype_size(problem->dtype), queries = attention_query_count(problem) * size;
     size_t keys = attention_key_count(problem) * size;
+    CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
     copy_back(run, host->query, device->query, queries);
     copy_back(run, host->key, device->key, keys);
     copy_back(run, host->value, device->value, keys);
