@@ -132,4 +132,4 @@ const struct bench bench = {.suite = "attention",
                             .describe = describe,
                             .setup = setup,
                             .check = check,
-                            .release = problem_release};
+                            .settings = problem_settings};

@@ -13,7 +13,7 @@ static const char *decline(const struct run *run) {
 
 /* The plain kernels are deterministic in any case. */
 static bool covers_plain(const struct run *run) {
-    return run->value[AXIS_DETERMINISTIC] && 2.5 * problem_forward_flops(run) <= plain_flops;
+    return run->value[AXIS_DETERMINISTIC] && 2.5 * problem_unmasked_flops(run) <= plain_flops;
 }
 
 static void setup(struct run *run) {

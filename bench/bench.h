@@ -32,7 +32,7 @@ extern "C" {
 #define GIB (INT64_C(1) << 30)
 #define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
-enum { AXES_MAX = 16, RATES_MAX = 4 };
+enum { AXES_MAX = 16, RATES_MAX = 4, SETTINGS_MAX = 4 };
 
 enum preset { PRESET_SMOKE, PRESET_QUICK, PRESET_FULL, PRESET_COUNT };
 enum place { PLACE_HOST, PLACE_DEVICE };
@@ -117,6 +117,13 @@ struct variant {
     bool no_graph;                    /* cannot be captured: --cache hot then times back-to-back calls */
 };
 
+/* An option of one program that is no axis: --name ARGUMENT. set is called once, before anything is measured; false with
+   one line in reason (512 bytes) ends the program as bad usage. */
+struct setting {
+    const char *name, *argument, *help;
+    bool (*set)(const char *word, char *reason);
+};
+
 struct bench {
     const char *suite;    /* the folder: kernels, collectives, attention, lra_tasks */
     const char *name;     /* the program */
@@ -133,6 +140,7 @@ struct bench {
     void (*check)(struct run *run, struct verdict *verdict);
     void (*release)(struct run *run);
     bool ranks; /* started once a rank by an MPI launcher; see ranks.h */
+    const struct setting *settings; /* optional, ended by an entry whose name is NULL; at most SETTINGS_MAX */
 };
 
 extern const struct bench bench;

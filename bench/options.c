@@ -113,6 +113,17 @@ static void set_option(struct options *options, const char *name, const char *wo
 #undef IS
 }
 
+static size_t setting_count(void) {
+    size_t count = 0;
+    while (bench.settings != NULL && bench.settings[count].name != NULL) count++;
+    return count;
+}
+
+static void apply_setting(const struct setting *setting, const char *word) {
+    char reason[REASON_SIZE] = "";
+    if (!setting->set(word, reason)) die(EXIT_USAGE, "--%s: %s", setting->name, reason);
+}
+
 static void unknown_option(char **argv, int index) {
     char valid[2048];
     size_t length = 0;
@@ -123,6 +134,8 @@ static void unknown_option(char **argv, int index) {
         option_name(&bench.axes[i], name, sizeof name);
         length += (size_t)snprintf(valid + length, sizeof valid - length, " --%s", name);
     }
+    for (size_t i = 0; i < setting_count(); i++)
+        length += (size_t)snprintf(valid + length, sizeof valid - length, " --%s", bench.settings[i].name);
     die(EXIT_USAGE, "'%s' is no option, or lacks its value, or is ambiguous; valid:%s", argv[index], valid);
 }
 
@@ -168,7 +181,7 @@ static void apply_defaults(struct options *options, int argc, char **argv) {
 
 void options_parse(int argc, char **argv, struct options *options) {
     *options = (struct options){.preset = PRESET_QUICK, .seed = 1, .launch = 1, .device = -1};
-    struct option long_options[TABLE_COUNT + AXES_MAX + 1] = {0};
+    struct option long_options[TABLE_COUNT + AXES_MAX + SETTINGS_MAX + 1] = {0};
     static char names[AXES_MAX][64];
     size_t count = 0;
     for (; count < TABLE_COUNT; count++)
@@ -178,12 +191,16 @@ void options_parse(int argc, char **argv, struct options *options) {
         option_name(&bench.axes[i], names[i], sizeof names[i]);
         long_options[count] = (struct option){names[i], required_argument, NULL, (int)count};
     }
+    for (size_t i = 0; i < setting_count(); i++, count++)
+        long_options[count] = (struct option){bench.settings[i].name, required_argument, NULL, (int)count};
     opterr = 0;
     for (;;) {
         int index = optind, choice = getopt_long(argc, argv, "", long_options, NULL);
         if (choice == -1) break;
         if (choice == '?') unknown_option(argv, index < argc ? index : argc - 1);
-        if ((size_t)choice >= TABLE_COUNT) {
+        if ((size_t)choice >= TABLE_COUNT + axis_count()) {
+            apply_setting(&bench.settings[(size_t)choice - TABLE_COUNT - axis_count()], optarg);
+        } else if ((size_t)choice >= TABLE_COUNT) {
             size_t axis = (size_t)choice - TABLE_COUNT;
             check_axis_list(&bench.axes[axis], optarg);
             options->axis_list[axis] = optarg;
@@ -218,6 +235,9 @@ void options_help(FILE *out) {
     for (size_t i = 0; i < TABLE_COUNT; i++)
         fprintf(out, "  --%s%s%s\n      %s\n", table[i].name, table[i].argument != NULL ? " " : "",
                 table[i].argument != NULL ? table[i].argument : "", table[i].help);
+    for (size_t i = 0; i < setting_count(); i++)
+        fprintf(out, "  --%s %s\n      %s\n", bench.settings[i].name, bench.settings[i].argument,
+                bench.settings[i].help);
     fprintf(out, "\nAxes (a LIST is values between commas; integers may end in k, m, g, t for powers of 1024;\n"
                  "a:b:f goes from a to b by the factor f, a:b:+s by steps of s)\n");
     for (size_t i = 0; i < axis_count(); i++) help_axis(out, &bench.axes[i]);

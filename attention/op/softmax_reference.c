@@ -31,11 +31,15 @@ static double score_of(const struct head_rows *rows, const double *query_row, in
     return sum;
 }
 
-/* Clipping is of finished probabilities; without it a probability stays. */
-static double clipped(const struct attention_options *options, double probability) {
+/* Clipping is of finished probabilities; without it a probability stays. *term: what clip_low was subtracted from, which
+   the rounding errors of the result are a share of. */
+static double clipped(const struct attention_options *options, double probability, double *term) {
     double low = (double)options->clip_low, high = (double)options->clip_high;
+    *term = probability;
     if (!(high > 0)) return probability;
-    return fmin(1, fmax(0, (high - low) * probability + low));
+    double result = fmin(1, fmax(0, (high - low) * probability + low));
+    *term = result > 0 ? (high - low) * probability : 0;
+    return result;
 }
 
 void attention_reference_row(const struct attention_problem *problem, const struct attention_buffers *buffers,
@@ -67,12 +71,13 @@ void attention_reference_row(const struct attention_problem *problem, const stru
     double gate = options->gate ? 1 / (1 + exp(-(double)buffers->gate[own + query])) : 1;
     for (int64_t key = 0; key < problem->keys; key++) {
         if (!mask_allows(problem->mask, mask_of_head, query, key)) continue;
-        double weight = gate * clipped(options, exp(score_of(&rows, query_row, head, query, key) - maximum) / sum);
+        double probability = exp(score_of(&rows, query_row, head, query, key) - maximum) / sum, term;
+        double weight = gate * clipped(options, probability, &term);
         dtype_load_row(problem->dtype, rows.value, (size_t)(rows.value_first + key * problem->value.row), head_dim,
                        value_row);
         for (size_t d = 0; d < head_dim; d++) {
             output[d] += weight * value_row[d];
-            squares += weight * value_row[d] * weight * value_row[d];
+            squares += gate * term * value_row[d] * gate * term * value_row[d];
         }
     }
     *magnitude = sqrt(squares);

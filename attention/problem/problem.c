@@ -7,10 +7,72 @@
 #include "bench/random.h"
 
 const char *const problem_dtype_words[] = {"fp32", "bf16", "fp16", NULL};
+const char *const problem_option_words[] = {"none", "soft_cap", "alibi", "sink", "gate", "clipped", NULL};
+const char *const problem_input_words[] = {"normal", "outliers", NULL};
 
-static struct mask *mask_of(const struct run *run) {
-    int64_t queries = run->value[PROBLEM_AXIS_SEQ], keys = queries + run->value[PROBLEM_AXIS_PAST];
-    return mask_new((enum mask_name)run->value[PROBLEM_AXIS_MASK], queries, keys, MASK_WINDOW);
+static const char *mask_path;
+
+static bool set_mask_file(const char *word, char *reason) {
+    mask_path = word;
+    return mask_file_check(word, reason);
+}
+
+const struct setting problem_settings[] = {
+    {.name = "mask-file", .argument = "FILE", .help = "the ranges of the mask `file`", .set = set_mask_file}, {0}};
+
+static int64_t kv_heads_of(const struct run *run) {
+    int64_t heads = run->value[PROBLEM_AXIS_HIDDEN] / run->value[PROBLEM_AXIS_HEAD_DIM] / run->value[PROBLEM_AXIS_GROUP];
+    return heads > 0 ? heads : 1;
+}
+
+static bool same(const struct mask_recipe *a, const struct mask_recipe *b) {
+    return a->name == b->name && a->queries == b->queries && a->keys == b->keys && a->heads == b->heads &&
+           a->window == b->window && a->block == b->block && a->kept == b->kept && a->seed == b->seed;
+}
+
+/* The last mask stays: decline, describe and setup of one measurement all ask for it, and some take a second to make.
+   NULL: a line in reason. */
+static const struct mask *mask_of(const struct run *run, char *reason) {
+    static struct mask *last;
+    const int64_t *value = run->value;
+    int64_t queries = value[PROBLEM_AXIS_SEQ];
+    struct mask_recipe recipe = mask_recipe((enum mask_name)value[PROBLEM_AXIS_MASK], queries,
+                                            queries + value[PROBLEM_AXIS_PAST]);
+    recipe.heads = kv_heads_of(run);
+    recipe.window = value[PROBLEM_AXIS_WINDOW];
+    recipe.kept = value[PROBLEM_AXIS_KEPT];
+    recipe.block = value[PROBLEM_AXIS_BLOCK];
+    recipe.seed = run->seed;
+    recipe.path = mask_path;
+    if (last && same(&last->recipe, &recipe)) return last;
+    mask_free(last);
+    last = mask_make(&recipe, reason);
+    return last;
+}
+
+static struct attention_options options_of(const struct run *run) {
+    struct attention_options options = {0};
+    switch ((enum problem_option)run->value[PROBLEM_AXIS_OPTION]) {
+    case PROBLEM_OPTION_none:
+        break;
+    case PROBLEM_OPTION_soft_cap:
+        options.soft_cap = 50;
+        break;
+    case PROBLEM_OPTION_alibi:
+        options.alibi = true;
+        break;
+    case PROBLEM_OPTION_sink:
+        options.sink = true;
+        break;
+    case PROBLEM_OPTION_gate:
+        options.gate = true;
+        break;
+    case PROBLEM_OPTION_clipped:
+        options.clip_low = -0.03f;
+        options.clip_high = 1.03f;
+        break;
+    }
+    return options;
 }
 
 static struct attention_problem problem_of(const struct run *run, struct problem_pass pass, const struct mask *mask) {
@@ -26,6 +88,7 @@ static struct attention_problem problem_of(const struct run *run, struct problem
                                         .dtype = bench_dtype(run),
                                         .mask = mask,
                                         .threads = run->threads,
+                                        .options = options_of(run),
                                         .backward = pass.backward,
                                         .deterministic = pass.deterministic};
     attention_pack(&problem);
@@ -43,43 +106,47 @@ const char *problem_decline(const struct run *run) {
     return NULL;
 }
 
-/* Presets leave out a window that hides no key, which is causal again, and grouped heads at all but one head_dim. */
+bool problem_chooses_blocks(const struct run *run) {
+    enum mask_name name = (enum mask_name)run->value[PROBLEM_AXIS_MASK];
+    return name == MASK_uniform_blocks || name == MASK_variable_blocks || name == MASK_landmark_blocks ||
+           name == MASK_hierarchical_blocks || name == MASK_bilevel_routing;
+}
+
+/* Presets leave out a window that hides no key, which is causal again, grouped heads at all but one head_dim, and a
+   mask file that nobody named. */
 bool problem_covers(const struct run *run) {
     const int64_t *value = run->value;
     bool sliding = value[PROBLEM_AXIS_MASK] == MASK_causal_sliding, grouped = value[PROBLEM_AXIS_GROUP] > 1;
     int64_t grouped_head_dim = run->variant->place == PLACE_HOST ? 64 : 128;
     return !(sliding && value[PROBLEM_AXIS_PAST] + value[PROBLEM_AXIS_SEQ] <= MASK_WINDOW + 1) &&
-           !(grouped && value[PROBLEM_AXIS_HEAD_DIM] != grouped_head_dim);
+           !(grouped && value[PROBLEM_AXIS_HEAD_DIM] != grouped_head_dim) &&
+           (value[PROBLEM_AXIS_MASK] != MASK_file || mask_path);
 }
 
 const char *problem_decline_method(const struct run *run, struct problem_pass pass,
                                    const struct attention_operator *method) {
+    static char reason[REASON_SIZE];
     if (pass.backward && !method->backward) return "has no backward pass";
-    struct mask *mask = mask_of(run);
-    if (!mask) return "out of host memory";
+    const struct mask *mask = mask_of(run, reason);
+    if (!mask) return reason;
     struct attention_problem problem = problem_of(run, pass, mask);
-    const char *reason = method->decline(&problem);
-    mask_free(mask);
-    return reason;
+    return method->decline(&problem);
 }
 
-double problem_forward_flops(const struct run *run) {
-    struct mask *mask = mask_of(run);
-    if (!mask) return 0;
-    struct attention_problem problem = problem_of(run, (struct problem_pass){false, false}, mask);
-    double flops = attention_forward_flops(&problem);
-    mask_free(mask);
-    return flops;
+double problem_unmasked_flops(const struct run *run) {
+    const int64_t *value = run->value;
+    double seq = (double)value[PROBLEM_AXIS_SEQ], tokens = fmax((double)value[PROBLEM_AXIS_TOKENS], seq);
+    return 4 * tokens * (seq + (double)value[PROBLEM_AXIS_PAST]) * (double)value[PROBLEM_AXIS_HIDDEN];
 }
 
 void problem_describe(const struct run *run, struct problem_pass pass, struct work *work) {
-    struct mask *mask = mask_of(run);
+    char reason[REASON_SIZE];
+    const struct mask *mask = mask_of(run, reason);
     if (!mask) return;
     struct attention_problem problem = problem_of(run, pass, mask);
     work->bytes = pass.backward ? attention_backward_bytes(&problem) : attention_forward_bytes(&problem);
     work->flops = pass.backward ? attention_backward_flops(&problem) : attention_forward_flops(&problem);
     bench_add_rate(work, METRIC_flop_rate, work->flops, limit_flop_rate(run, problem.dtype));
-    mask_free(mask);
 }
 
 const struct attention_operator *problem_method(const struct run *run, const struct attention_operator *const *table) {
@@ -87,10 +154,33 @@ const struct attention_operator *problem_method(const struct run *run, const str
     return *table;
 }
 
+/* As random_fill, with outliers where asked for. */
+static void fill(const struct run *run, enum dtype dtype, void *data, size_t count, uint64_t stream) {
+    enum { CHUNK = 1024 };
+    if (run->zeros || !run->value[PROBLEM_AXIS_INPUTS]) {
+        random_fill(run, dtype, data, count, stream);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(run->threads)
+    for (size_t first = 0; first < count; first += CHUNK) {
+        double values[CHUNK];
+        size_t length = count - first < CHUNK ? count - first : CHUNK;
+        for (size_t i = 0; i < length; i++) values[i] = problem_element(run->seed, stream, first + i, true);
+        dtype_store_row(dtype, data, first, length, values);
+    }
+}
+
 static void *operand(struct run *run, size_t count, uint64_t stream) {
     enum dtype dtype = bench_dtype(run);
     void *data = bench_alloc(run, count * dtype_size(dtype));
-    if (run->variant->place == PLACE_HOST) random_fill(run, dtype, data, count, stream);
+    if (run->variant->place == PLACE_HOST) fill(run, dtype, data, count, stream);
+    return data;
+}
+
+/* fp32, of options. */
+static const float *numbers(struct run *run, size_t count, uint64_t stream) {
+    float *data = bench_alloc(run, count * sizeof(float));
+    random_fill(run, DTYPE_fp32, data, count, stream);
     return data;
 }
 
@@ -103,8 +193,9 @@ static void *result(struct run *run, size_t bytes, bool timed) {
 void problem_setup(struct run *run, struct problem_pass pass) {
     struct problem *state = bench_alloc(run, sizeof(*state));
     run->state = state;
-    state->mask = mask_of(run);
-    BENCH_CHECK(run, state->mask);
+    char reason[REASON_SIZE] = "";
+    state->mask = mask_of(run, reason);
+    if (!state->mask) bench_skip(run, "%s", reason);
     state->problem = problem_of(run, pass, state->mask);
     const struct attention_problem *problem = &state->problem;
     size_t query_count = attention_query_count(problem), key_count = attention_key_count(problem);
@@ -114,6 +205,8 @@ void problem_setup(struct run *run, struct problem_pass pass) {
                                              .value = operand(run, key_count, STREAM_VALUE),
                                              .output = result(run, query_count * size, !pass.backward),
                                              .log_sum_exp = result(run, rows * sizeof(float), !pass.backward)};
+    if (problem->options.sink) state->host.sink = numbers(run, (size_t)problem->heads, STREAM_SINK);
+    if (problem->options.gate) state->host.gate = numbers(run, rows, STREAM_GATE);
     if (!pass.backward) return;
     state->host_gradients = (struct attention_gradients){
         .output_gradient = operand(run, query_count, STREAM_OUTPUT_GRADIENT),
@@ -135,9 +228,4 @@ void problem_prepare(struct run *run, const struct attention_operator *method) {
 void problem_release_plan(struct run *run) {
     struct problem *state = run->state;
     if (state && state->method && state->method->release) state->method->release(&state->plan);
-}
-
-void problem_release(struct run *run) {
-    struct problem *state = run->state;
-    if (state) mask_free(state->mask);
 }

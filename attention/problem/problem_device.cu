@@ -10,10 +10,10 @@ enum { FILL_THREADS = 256, FILL_BLOCKS = 1056 };
 
 /* Elements of the stream as random_fill makes them on the host, up to the last bit of the logarithm and cosine. */
 static __global__ void fill_kernel(void *data, enum dtype dtype, size_t count, uint64_t seed, uint64_t stream,
-                                   bool zeros) {
+                                   bool zeros, bool outliers) {
     size_t step = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
-        float value = zeros ? 0 : (float)random_normal(seed, stream, i);
+        float value = zeros ? 0 : (float)problem_element(seed, stream, i, outliers);
         if (dtype == DTYPE_fp32) ((float *)data)[i] = value;
         if (dtype == DTYPE_bf16) ((__nv_bfloat16 *)data)[i] = __float2bfloat16(value);
         if (dtype == DTYPE_fp16) ((__half *)data)[i] = __float2half(value);
@@ -22,7 +22,8 @@ static __global__ void fill_kernel(void *data, enum dtype dtype, size_t count, u
 
 static void *operand(struct run *run, enum dtype dtype, size_t count, uint64_t stream) {
     void *data = bench_device_alloc(run, count * dtype_size(dtype));
-    fill_kernel<<<FILL_BLOCKS, FILL_THREADS, 0, run->stream>>>(data, dtype, count, run->seed, stream, run->zeros);
+    fill_kernel<<<FILL_BLOCKS, FILL_THREADS, 0, run->stream>>>(data, dtype, count, run->seed, stream, run->zeros,
+                                                               run->value[PROBLEM_AXIS_INPUTS] != 0);
     CUDA_CHECK_LAUNCH(run);
     return data;
 }
@@ -48,6 +49,14 @@ static void setup_gradients(struct run *run, struct problem *state) {
         bench_fail(run, "%s", reason);
 }
 
+/* A copy of what the host has. */
+static const float *numbers(struct run *run, const float *host, size_t count) {
+    if (!host) return NULL;
+    void *data = bench_device_alloc(run, count * sizeof(float));
+    CUDA_CHECK(run, cudaMemcpy(data, host, count * sizeof(float), cudaMemcpyHostToDevice));
+    return (const float *)data;
+}
+
 void problem_setup_device(struct run *run, const struct attention_operator *method) {
     struct problem *state = (struct problem *)run->state;
     const struct attention_problem *problem = &state->problem;
@@ -59,6 +68,8 @@ void problem_setup_device(struct run *run, const struct attention_operator *meth
     state->device.value = operand(run, dtype, key_count, STREAM_VALUE);
     state->device.output = result(run, query_count * dtype_size(dtype), !problem->backward);
     state->device.log_sum_exp = (float *)result(run, rows * sizeof(float), !problem->backward);
+    state->device.sink = numbers(run, state->host.sink, (size_t)problem->heads);
+    state->device.gate = numbers(run, state->host.gate, rows);
     problem_prepare(run, method);
     if (state->plan.workspace > 0) state->device.workspace = bench_device_alloc(run, state->plan.workspace);
     if (problem->backward) setup_gradients(run, state);
