@@ -7,9 +7,9 @@
 
    FLOPs: 10 * area * batch * heads * head_dim, five products over the pairs of query and key that the mask allows,
    which are counted exactly: 2.5 times the forward pass, as those papers count it. A pass that computes the scores more
-   than once, as the deterministic ones here do, is given no credit for it. A whole training step of attention is the sum
-   of this row's time and prefill's: no row of its own. Bytes: query, key, value, output, the four gradients once, and 4 a
-   row for log_sum_exp. Limit: the FLOP rate of the operands' format.
+   than once, as the deterministic ones here do, is given no credit for it. A whole training step of attention is the
+   sum of this row's time and prefill's: no row of its own. Bytes: query, key, value, output, the four gradients once,
+   and 4 a row for log_sum_exp. Limit: the FLOP rate of the operands' format.
 
    deterministic=1 asks for the same bits, call after call, the price of which is the difference to deterministic=0.
    tiled and plain share no sum between tasks and are always deterministic; cudnn adds the gradients of queries with
@@ -19,8 +19,8 @@
    (op/softmax_cudnn_backward.c).
 
    Check, at the timed size: 64 rows of forward's output and log_sum_exp, recomputed in fp64 from the operands, and
-   then 64 rows of each gradient, one from each of 64 equal strata: op/softmax_backward_reference.c. With deterministic=1
-   a second call must give the same bits, all of them; else the error is infinite.
+   then 64 rows of each gradient, one from each of 64 equal strata: op/softmax_backward_reference.c. With
+   deterministic=1 a second call must give the same bits, all of them; else the error is infinite.
 
    Limits: those of prefill. Presets leave out what covers below says; the plain kernels are in them up to 0.3 TFLOP. */
 #include "attention/backward.h"

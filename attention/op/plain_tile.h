@@ -1,8 +1,9 @@
 /* plain_tile.h: the products of the plain kernels, for .cu files: fp32 multiply-adds from shared memory, formats
    converted on the way there.
 
-   A block of SIDE x SIDE threads works on tiles of TILE x TILE. Thread (y, x) holds the rows 4 y .. 4 y + 3: of a product
-   of two tiles of tokens the columns x, x + 16, x + 32, x + 48, of sums over tokens the dimensions x, x + 16, .. */
+   A block of SIDE x SIDE threads works on tiles of TILE x TILE. Thread (y, x) holds the rows 4 y .. 4 y + 3: of a
+   product of two tiles of tokens the columns x, x + 16, x + 32, x + 48, of sums over tokens the dimensions x, x + 16,
+   .. */
 #ifndef ATTENTION_PLAIN_TILE_H
 #define ATTENTION_PLAIN_TILE_H
 
@@ -53,8 +54,8 @@ static __device__ void load_slice(float (*slice)[DEPTH + 1], struct token_rows<e
     }
 }
 
-/* product[i][j] = factor * sum_d left[4 y + i][d] * right[x + 16 j][d]. Begins with a barrier, so that the slices may lie
-   where something else has been read. */
+/* product[i][j] = factor * sum_d left[4 y + i][d] * right[x + 16 j][d]. Begins with a barrier, so that the slices may
+   lie where something else has been read. */
 template <typename element>
 static __device__ void multiply_tiles(float (*product)[PART], struct slices *slices, struct token_rows<element> left,
                                       struct token_rows<element> right, int head_dim, float factor) {

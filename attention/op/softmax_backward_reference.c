@@ -1,5 +1,6 @@
-/* softmax_backward_reference.c: the gradients of softmax attention by their definition in fp64, a row at a time, and the
-   check that holds results against it. Like the forward reference it asks the mask for every pair by its definition.
+/* softmax_backward_reference.c: the gradients of softmax attention by their definition in fp64, a row at a time, and
+   the check that holds results against it. Like the forward reference it asks the mask for every pair by its
+   definition.
 
    A row of query_gradient takes the keys that one query sees; its log_sum_exp and output are computed here from the
    operands. A row of key_gradient and value_gradient takes every query that sees the key, in every head of the group;
@@ -10,7 +11,8 @@
    Magnitudes: with independent errors in the terms of a sum, its error is that share of the root of the sum of their
    squares. An operator may round probabilities and score gradients to dtype before they enter a product, and computes
    delta from an output that is rounded to dtype: each of its terms output_gradient[d] * output[d] adds an error, which
-   probability * key carries into every term of query_gradient at once. Hence, with D^2 = sum_d of delta's terms squared,
+   probability * key carries into every term of query_gradient at once. Hence, with D^2 = sum_d of delta's terms
+   squared,
      query_gradient  scale^2 (sum_k score_gradient^2 |key|^2 + D^2 |sum_k probability key|^2)
      key_gradient    scale^2 sum_q (score_gradient^2 + probability^2 D^2) |query|^2
      value_gradient  sum_q probability^2 |output_gradient|^2 */

@@ -7,13 +7,13 @@
      score_gradient = scale * probability * (output_gradient value^T - delta)
      key_gradient = score_gradient^T query;  query_gradient = score_gradient key
    delta and, unless it must be deterministic, an fp32 copy of query_gradient, to which tiles of keys add in whatever
-   order they come, are tensors in memory that the caller provides: they lie in the workspace behind cuDNN's own. Without
-   that copy the engine keeps all score gradients, so that the deterministic graph needs memory with the square of the
-   length. With grouped heads the gradients of key and value are first those of each query head, in the operands' type,
-   and then summed.
+   order they come, are tensors in memory that the caller provides: they lie in the workspace behind cuDNN's own.
+   Without that copy the engine keeps all score gradients, so that the deterministic graph needs memory with the square
+   of the length. With grouped heads the gradients of key and value are first those of each query head, in the operands'
+   type, and then summed.
 
-   Versions before 9.6 want the fp32 copy cleared, and those up to 9.15 are wrong where the number of keys is no multiple
-   of 128, both by the front-end's sources; decline says so. */
+   Versions before 9.6 want the fp32 copy cleared, and those up to 9.15 are wrong where the number of keys is no
+   multiple of 128, both by the front-end's sources; decline says so. */
 #include "softmax_cudnn_backward.h"
 
 #include <stdio.h>

@@ -94,8 +94,9 @@ struct block_rows {
 };
 
 template <typename element, int HEAD_DIM>
-static __device__ void store(const struct shape *shape, const struct block_rows *rows, element *output, float *log_sum_exp,
-                             float (*sums)[HEAD_DIM / SIDE], const float *maximum, const float *sum) {
+static __device__ void store(const struct shape *shape, const struct block_rows *rows, element *output,
+                             float *log_sum_exp, float (*sums)[HEAD_DIM / SIDE], const float *maximum,
+                             const float *sum) {
     for (int i = 0; i < PART && rows->first + threadIdx.y * PART + i < rows->end; i++) {
         int64_t query = rows->first + threadIdx.y * PART + i;
         int64_t row = ((int64_t)rows->batch * shape->heads + rows->head) * shape->queries + query;

@@ -1,5 +1,5 @@
-/* softmax_plain_backward.cu: the gradients of softmax attention on a device as one reads them in a textbook: CUDA cores,
-   fp32 arithmetic, no atomics. It is what faster kernels must agree with.
+/* softmax_plain_backward.cu: the gradients of softmax attention on a device as one reads them in a textbook: CUDA
+   cores, fp32 arithmetic, no atomics. It is what faster kernels must agree with.
 
      delta          a warp a query: output_gradient . output
      by query       a block owns 64 queries of one head and walks the tiles of keys that they see: query_gradient
@@ -99,7 +99,8 @@ template <typename element> struct sides {
 template <typename element>
 static __device__ struct token_rows<element> rows_of(const element *tensor, struct attention_strides strides, int batch,
                                                      int head, int64_t first, int64_t tokens) {
-    struct token_rows<element> rows = {tensor + batch * strides.batch + head * strides.head, strides.row, first, tokens};
+    struct token_rows<element> rows = {tensor + batch * strides.batch + head * strides.head, strides.row, first,
+                                       tokens};
     return rows;
 }
 
@@ -158,8 +159,8 @@ static __global__ __launch_bounds__(SIDE *SIDE) void gather(const __grid_constan
     int64_t first = (int64_t)blockIdx.x * TILE, tokens = BY_KEY ? shape.keys : shape.queries;
     int heads = BY_KEY ? shape.group : 1;
     for (int i = 0; i < heads; i++)
-        walk_head<element, HEAD_DIM, BY_KEY>(first_sums, (float(*)[HEAD_DIM / SIDE])second_sums, &shared, &shape, &sides,
-                                             blockIdx.y * heads + i);
+        walk_head<element, HEAD_DIM, BY_KEY>(first_sums, (float(*)[HEAD_DIM / SIDE])second_sums, &shared, &shape,
+                                             &sides, blockIdx.y * heads + i);
     store_sums<element, HEAD_DIM>(first_sums, sides.first_gradient, sides.own_first_strides, first, tokens,
                                   shape.head_dim, shape.scale);
     if (BY_KEY)

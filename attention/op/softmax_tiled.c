@@ -217,7 +217,7 @@ static void attend(struct tile *tile, const struct attention_problem *problem, c
    left over at the end is short. */
 static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
-    const struct mask_tiles *tiles = plan->detail;
+    const struct mask_tiles *tiles = ((const struct tiled_plan *)plan->detail)->by_query;
     int64_t lines = tiles->lines, heads = problem->batch * problem->heads;
     size_t vectors = scratch_vectors(problem);
     (void)stream, (void)reason;
@@ -245,21 +245,29 @@ static const char *decline(const struct attention_problem *problem) {
     if (problem->dtype != DTYPE_fp32 && problem->dtype != DTYPE_bf16) return "the host computes in fp32 and bf16";
     if (!problem->backward) return NULL;
     if (problem->dtype != DTYPE_fp32) return "the host computes gradients in fp32";
-    if (problem->mask->grid.query_blocks > 0) return "the host computes gradients for masks of pieces alone";
     return attention_no_options(problem);
 }
 
-static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
-    plan->workspace = (size_t)problem->threads * scratch_vectors(problem) * sizeof(vector_float);
-    plan->backward_workspace = problem->backward ? softmax_tiled_backward_workspace(problem) : 0;
-    plan->detail = mask_tiles_new(problem->mask, QUERY_TILE, KEY_TILE, MASK_BY_QUERY);
-    if (!plan->detail) snprintf(reason, REASON_SIZE, "out of host memory for the plan of the mask");
-    return plan->detail != NULL;
+static void release(struct attention_plan *plan) {
+    struct tiled_plan *detail = plan->detail;
+    if (!detail) return;
+    free(detail->by_query);
+    free(detail->by_key);
+    free(detail);
+    plan->detail = NULL;
 }
 
-static void release(struct attention_plan *plan) {
-    free(plan->detail);
-    plan->detail = NULL;
+static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
+    struct tiled_plan *detail = calloc(1, sizeof(*detail));
+    plan->workspace = (size_t)problem->threads * scratch_vectors(problem) * sizeof(vector_float);
+    plan->backward_workspace = problem->backward ? softmax_tiled_backward_workspace(problem) : 0;
+    plan->detail = detail;
+    if (detail) detail->by_query = mask_tiles_new(problem->mask, QUERY_TILE, KEY_TILE, MASK_BY_QUERY);
+    if (detail && problem->backward) detail->by_key = softmax_tiled_backward_plan(problem);
+    if (detail && detail->by_query && (detail->by_key || !problem->backward)) return true;
+    snprintf(reason, REASON_SIZE, "out of host memory for the plan of the mask");
+    release(plan);
+    return false;
 }
 
 const struct attention_operator softmax_tiled = {

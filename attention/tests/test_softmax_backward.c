@@ -1,6 +1,6 @@
 /* test_softmax_backward.c: gradients. The reference against central differences of the forward definition, in double;
-   the host's operator against the reference, every row of every head; the check of the programs against results that are
-   wrong; a mask's columns against its rows. */
+   the host's operator against the reference, every row of every head; the check of the programs against results that
+   are wrong. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attention/mask/column.h"
 #include "attention/op/attention.h"
 #include "bench/check.h"
 #include "bench/random.h"
@@ -370,41 +369,6 @@ static void test_check(void **state) {
     mask_free(mask);
 }
 
-static void check_columns(const struct mask *mask, const struct mask_piece *piece, int64_t block) {
-    for (int64_t begin = 0; begin < mask->keys; begin += block) {
-        int64_t end = begin + block < mask->keys ? begin + block : mask->keys, first = -1, last = -1;
-        struct mask_range bounds = mask_piece_column_bounds(piece, begin, end);
-        struct mask_range common = mask_piece_column_common(piece, begin, end);
-        for (int64_t query = 0; query < mask->queries; query++) {
-            int64_t seen = 0;
-            struct mask_range row = mask_piece_row(piece, query);
-            for (int64_t key = begin; key < end; key++) {
-                struct mask_range column = mask_piece_column(piece, key);
-                bool sees = key >= row.begin && key < row.end;
-                assert_int_equal(query >= column.begin && query < column.end, sees);
-                seen += sees;
-            }
-            if (seen > 0 && first < 0) first = query;
-            if (seen > 0) last = query;
-            assert_int_equal(query >= common.begin && query < common.end, seen == end - begin);
-        }
-        if (first < 0) assert_true(bounds.begin >= bounds.end);
-        else assert_true(bounds.begin == first && bounds.end == last + 1);
-    }
-}
-
-static void test_columns(void **state) {
-    (void)state;
-    static const struct mask_piece pieces[] = {
-        {0, 9, 0, 4, MASK_KIND_CAUSAL}, {2, 5, 1, 11, MASK_KIND_CAUSAL},        {0, 9, 0, 4, MASK_KIND_INVERSE_CAUSAL},
-        {1, 4, 2, 9, MASK_KIND_FULL},   {3, 7, 0, 9, MASK_KIND_INVERSE_CAUSAL}, {2, 8, 1, 9, MASK_KIND_BAND},
-        {2, 8, 3, 9, MASK_KIND_BAND},   {0, 9, 0, 12, MASK_KIND_BAND},
-    };
-    struct mask mask = {.queries = 10, .keys = 12};
-    for (int64_t block = 1; block <= 5; block += 2)
-        for (size_t i = 0; i < ARRAY_LENGTH(pieces); i++) check_columns(&mask, &pieces[i], block);
-}
-
 static void test_counts(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_causal, 4, 4, 0);
@@ -423,7 +387,7 @@ int main(void) {
         cmocka_unit_test(test_grouped_heads),       cmocka_unit_test(test_lists_of_pieces),
         cmocka_unit_test(test_sees_nothing),        cmocka_unit_test(test_extreme_scores),
         cmocka_unit_test(test_deterministic),       cmocka_unit_test(test_check),
-        cmocka_unit_test(test_columns),             cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,8 +44,8 @@ static __device__ __forceinline__ unsigned warp_shared_address(const void *point
     return (unsigned)__cvta_generic_to_shared(pointer);
 }
 
-/* Four 8 x 8 matrices of 16-bit elements: lane l gives the shared address of row l % 8 of matrix l / 8, 16 bytes. A lane
-   receives row g, columns 2 t and 2 t + 1 of each; transposed: rows 2 t and 2 t + 1, column g. */
+/* Four 8 x 8 matrices of 16-bit elements: lane l gives the shared address of row l % 8 of matrix l / 8, 16 bytes. A
+   lane receives row g, columns 2 t and 2 t + 1 of each; transposed: rows 2 t and 2 t + 1, column g. */
 static __device__ __forceinline__ void warp_load(uint32_t (&to)[4], unsigned address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
