@@ -153,6 +153,9 @@ void bench_output(struct run *run, void *pointer, size_t bytes, enum place place
 void bench_skip(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 void bench_fail(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
+/* Adds to the reason of the rows, printf-style, what else there is to know of a measurement that succeeds. */
+void bench_note(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* For measure variants: one row. Samples: seconds of one call each, in the order taken; the value comes from their
    median and `amount` as for struct rate. Plain: a number that is no time. limit may be {0, NULL}. */
 void bench_report_samples(struct run *run, enum metric metric, double amount, const double *seconds, size_t count,
