@@ -6,7 +6,8 @@
    Functions: wgmma_<type>_<sums>_n<n>_ss(d, a, b, accumulate), with A and B in shared memory, and .._rs with A in
    registers. type: fp16, bf16, tf32, fp8_e4m3, fp8_e5m2 with sums fp32 (float d[n / 2]), int8 with int32 (int32_t
    d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256.
-   accumulate: false leaves the old D out of the sum. A function only issues; the order of things is
+   accumulate: false leaves the old D out of the sum. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (of
+   sizes 64, 128, 256), _at_ an A whose m is, from shared memory; see wgmma_transposed_descriptor. A function only issues; the order of things is
      shared memory written by threads: fence_for_copy_engine() of bulk_copy.h, then a barrier
      wgmma_fence()            before the first instruction, and whenever d or a was touched since
      wgmma_..(..)             one or many, on the same d too
@@ -62,6 +63,14 @@ static __device__ inline uint64_t wgmma_descriptor(const void *tile, unsigned le
 /* The descriptor of a tile with SWIZZLE_128, from byte k_bytes (a multiple of 32 below 128) of its rows. */
 static __device__ inline uint64_t wgmma_tile_descriptor(const void *tile, unsigned k_bytes) {
     return wgmma_descriptor((const char *)tile + k_bytes, 16, 8 * WGMMA_ROW_BYTES, WGMMA_SWIZZLE_128);
+}
+
+/* Of a 16-bit tile with m or n contiguous, from its row k (a multiple of 8): blocks of 64 along m or n, block_bytes from
+   one to the next, each with SWIZZLE_128 and a row for each k. */
+enum { WGMMA_BLOCK = 64 };
+static __device__ inline uint64_t wgmma_transposed_descriptor(const void *tile, unsigned k, unsigned block_bytes) {
+    return wgmma_descriptor((const char *)tile + k * WGMMA_ROW_BYTES, block_bytes, 8 * WGMMA_ROW_BYTES,
+                            WGMMA_SWIZZLE_128);
 }
 
 /* Where a thread's numbers are. Pair p of D (registers 2p, 2p + 1, or the two halves of register p): this row, and
@@ -144,21 +153,25 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 
 /* kind: what follows the shape's n in the instruction's name; the tails hold its immediate operands: the signs of A and
    B, and for 16-bit types which of the operands in shared memory are transposed. */
-#define WGMMA_DEFINE(name, n, registers, word, constraint, kind, ss_tail, rs_tail)                                     \
+#define WGMMA_DEFINE_SS(name, n, registers, word, constraint, kind, tail)                                              \
     static __device__ __forceinline__ void wgmma_##name##_n##n##_ss(word(&d)[registers], uint64_t a, uint64_t b,       \
                                                                     bool accumulate) {                                 \
         WGMMA_ASM(WGMMA_EXPAND(WGMMA_SS, WGMMA_NEXT_##registers, "wgmma.mma_async.sync.aligned.m64n" #n kind,          \
-                               WGMMA_TEXT_##registers, ss_tail)                                                        \
+                               WGMMA_TEXT_##registers, tail)                                                           \
                   : WGMMA_D_##registers(constraint)                                                                    \
                   : "l"(a), "l"(b), "r"((int)accumulate));                                                             \
-    }                                                                                                                  \
+    }
+#define WGMMA_DEFINE_RS(name, n, registers, word, constraint, kind, tail)                                              \
     static __device__ __forceinline__ void wgmma_##name##_n##n##_rs(word(&d)[registers], const uint32_t(&a)[4],        \
                                                                     uint64_t b, bool accumulate) {                     \
         WGMMA_ASM(WGMMA_EXPAND(WGMMA_RS, WGMMA_NEXT_##registers, "wgmma.mma_async.sync.aligned.m64n" #n kind,          \
-                               WGMMA_TEXT_##registers, rs_tail)                                                        \
+                               WGMMA_TEXT_##registers, tail)                                                           \
                   : WGMMA_D_##registers(constraint)                                                                    \
                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)accumulate));                         \
     }
+#define WGMMA_DEFINE(name, n, registers, word, constraint, kind, ss_tail, rs_tail)                                     \
+    WGMMA_DEFINE_SS(name, n, registers, word, constraint, kind, ss_tail)                                               \
+    WGMMA_DEFINE_RS(name, n, registers, word, constraint, kind, rs_tail)
 #define WGMMA_DEFINE_32(name, word, constraint, kind, ss_tail, rs_tail)                                                \
     WGMMA_DEFINE(name, 8, 4, word, constraint, kind, ss_tail, rs_tail)                                                 \
     WGMMA_DEFINE(name, 16, 8, word, constraint, kind, ss_tail, rs_tail)                                                \
@@ -183,5 +196,16 @@ WGMMA_DEFINE_32(int8_int32, int32_t, "+r", "k32.s32.s8.s8", "", "")
 WGMMA_DEFINE_16(fp16_fp16, "k16.f16.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
 WGMMA_DEFINE_16(fp8_e4m3_fp16, "k32.f16.e4m3.e4m3", ", 1, 1", ", 1, 1")
 WGMMA_DEFINE_16(fp8_e5m2_fp16, "k32.f16.e5m2.e5m2", ", 1, 1", ", 1, 1")
+/* 16-bit operands with m or n contiguous */
+#define WGMMA_DEFINE_TRANSPOSED(name, n, registers, kind)                                                              \
+    WGMMA_DEFINE(name##_bt_fp32, n, registers, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")                         \
+    WGMMA_DEFINE_SS(name##_at_fp32, n, registers, float, "+f", kind, ", 1, 1, 1, 0")                                   \
+    WGMMA_DEFINE_SS(name##_at_bt_fp32, n, registers, float, "+f", kind, ", 1, 1, 1, 1")
+WGMMA_DEFINE_TRANSPOSED(bf16, 64, 32, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(bf16, 128, 64, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(bf16, 256, 128, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 64, 32, "k16.f32.f16.f16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 128, 64, "k16.f32.f16.f16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 256, 128, "k16.f32.f16.f16")
 
 #endif
