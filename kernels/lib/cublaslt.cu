@@ -8,6 +8,7 @@
 #include "kernels/lib/cublaslt.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define CUBLASLT_CHECK(run, expression)                                                                                \
     do {                                                                                                               \
@@ -143,6 +144,13 @@ static double time_candidate(struct run *run, struct cublaslt_plan *plan, int ca
     return 1e-3 * milliseconds / calls;
 }
 
+bool cublaslt_can_run(struct run *run, const struct cublaslt_plan *plan, int candidate, const void *a, const void *b,
+                      void *c) {
+    if (multiply(run, plan, candidate, a, b, c) != CUBLAS_STATUS_SUCCESS) return false;
+    CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
+    return true;
+}
+
 void cublaslt_choose_fastest(struct run *run, struct cublaslt_plan *plan, const void *a, const void *b, void *c,
                              double seconds) {
     const double long_call = 10e-3; /* one such call is sample enough */
@@ -151,14 +159,33 @@ void cublaslt_choose_fastest(struct run *run, struct cublaslt_plan *plan, const 
     if (plan->end == NULL) CUDA_CHECK(run, cudaEventCreate(&plan->end));
     for (int i = 0; i < plan->candidate_count && bench_seconds() - start < seconds; i++) {
         /* a candidate that cannot be run on these operands is passed over; the first call also loads the kernel */
-        if (multiply(run, plan, i, a, b, c) != CUBLAS_STATUS_SUCCESS) continue;
-        CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
+        if (!cublaslt_can_run(run, plan, i, a, b, c)) continue;
         double time = time_candidate(run, plan, i, a, b, c, 0, 1);
         if (time < long_call) time = time_candidate(run, plan, i, a, b, c, 1, 3);
         if (time < fastest) {
             fastest = time;
             plan->chosen = i;
         }
+    }
+}
+
+void cublaslt_describe(struct run *run, const struct cublaslt_plan *plan, int candidate, char *text) {
+    static const struct {
+        cublasLtMatmulAlgoConfigAttributes_t attribute;
+        const char *name;
+        size_t bytes; /* the newer ones are 16 bits wide */
+    } parts[] = {{CUBLASLT_ALGO_CONFIG_ID, "algorithm", 4},      {CUBLASLT_ALGO_CONFIG_TILE_ID, "tile", 4},
+                 {CUBLASLT_ALGO_CONFIG_STAGES_ID, "stages", 4},  {CUBLASLT_ALGO_CONFIG_SPLITK_NUM, "split", 4},
+                 {CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, "cluster", 2}};
+    int used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        uint32_t value = 0; /* little-endian, so that 16 bits fit */
+        size_t written;
+        CUBLASLT_CHECK(run, cublasLtMatmulAlgoConfigGetAttribute(&plan->candidate[candidate], parts[i].attribute, &value,
+                                                                 parts[i].bytes, &written));
+        used += snprintf(text + used, (size_t)(CUBLASLT_DESCRIPTION - used), "%s%s %u", i > 0 ? ", " : "", parts[i].name,
+                         value);
     }
 }
 

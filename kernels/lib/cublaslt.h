@@ -9,7 +9,7 @@
 #include "bench/cuda.h"
 
 /* Workspace: twice the 32 MiB that frameworks give the library on Hopper. */
-enum { CUBLASLT_CANDIDATES = 16, CUBLASLT_WORKSPACE = 64 << 20 };
+enum { CUBLASLT_CANDIDATES = 64, CUBLASLT_WORKSPACE = 64 << 20, CUBLASLT_DESCRIPTION = 160 };
 
 /* Row major and packed: C (m x n) = A (m x k) B (k x n), times scale_a scale_b in fp8; on a device.
      dtype     output            sums   needs
@@ -48,6 +48,13 @@ void cublaslt_create(struct run *run, struct cublaslt_plan *plan, const struct c
    the stream; C holds a product afterwards. L2 is warm here, as it is not when the harness times with a cold cache. */
 void cublaslt_choose_fastest(struct run *run, struct cublaslt_plan *plan, const void *a, const void *b, void *c,
                              double seconds);
+
+/* Whether the library runs a candidate on these operands, by running it; the first call also loads its kernel. */
+bool cublaslt_can_run(struct run *run, const struct cublaslt_plan *plan, int candidate, const void *a, const void *b,
+                      void *c);
+
+/* What a candidate is, in the library's own numbers; text holds CUBLASLT_DESCRIPTION bytes. */
+void cublaslt_describe(struct run *run, const struct cublaslt_plan *plan, int candidate, char *text);
 
 /* The product on run->stream; returns at once, and may be captured into a graph. Operands are aligned to 256 bytes. */
 void cublaslt_run(struct run *run, const struct cublaslt_plan *plan, const void *a, const void *b, void *c);

@@ -189,3 +189,12 @@ double device_freivalds_error(struct run *run, const struct device_freivalds *te
     }
     return error;
 }
+
+void device_fetch_entries(struct run *run, struct matrix matrix, const int64_t *entry, int count, double *value) {
+    size_t bytes = dtype_size(matrix.dtype);
+    for (int i = 0; i < count; i++) /* an entry's bytes at the start of its value */
+        CUDA_CHECK(run, cudaMemcpyAsync(&value[i], (const char *)matrix.data + (size_t)entry[i] * bytes, bytes,
+                                        cudaMemcpyDeviceToHost, run->stream));
+    CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
+    for (int i = 0; i < count; i++) value[i] = dtype_load(matrix.dtype, &value[i], 0);
+}

@@ -25,4 +25,7 @@ void device_freivalds_setup(struct run *run, struct device_freivalds *test, int6
 double device_freivalds_error(struct run *run, const struct device_freivalds *test, struct matrix a, struct matrix b,
                               struct matrix c, double alpha, int rounds, uint64_t seed);
 
+/* value[i] = element entry[i] of a packed matrix on the device, brought to the host. Waits for the stream. */
+void device_fetch_entries(struct run *run, struct matrix matrix, const int64_t *entry, int count, double *value);
+
 #endif
