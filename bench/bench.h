@@ -146,7 +146,8 @@ void *bench_alloc(struct run *run, size_t bytes);
 void *bench_device_alloc(struct run *run, size_t bytes); /* 512-byte aligned; only in programs with a .cu */
 
 /* Registers an output of run. Before the checked call it is filled with 0xff bytes (NaN in every floating format, -1
-   in integers) unless in_place says that it holds inputs too; --inject-fault corrupts a contiguous sixteenth of it. */
+   in integers) unless in_place says that it holds inputs too; --inject-fault corrupts a contiguous sixteenth of it.
+   The same pointer again takes the place of the earlier one: a measure variant may come to use less of it. */
 void bench_output(struct run *run, void *pointer, size_t bytes, enum place place, bool in_place);
 
 /* End the measurement with a row `skipped` or `failed` and a printf-style reason; they do not return. */
