@@ -173,12 +173,7 @@ static void run_plain(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "openblas",
-     .backend = "openblas",
-     .place = PLACE_HOST,
-     .decline = gemm_declines_openblas,
-     .setup = gemm_setup_openblas,
-     .run = gemm_run_openblas},
+    GEMM_OPENBLAS,
     {.name = "openblas_paired",
      .backend = "openblas",
      .place = PLACE_HOST,

@@ -13,28 +13,49 @@
 
 struct gemm_device { /* run->device_state */
     void *a, *b, *c;
-    float *scale; /* of A and of B, fp8 */
+    float *scale_a, *scale_b; /* fp8; see gemm_scale_grid */
     struct cublaslt_plan plan;
     bool own; /* wgmma is what runs, not plan */
     struct gemm_wgmma wgmma;
     struct device_freivalds test;
 };
 
+static __global__ void fill_scales(float *scale, struct gemm_scale_grid grid, enum gemm_operand operand, uint64_t seed,
+                                   double factor) {
+    int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < grid.rows * grid.columns; i += step) {
+        int64_t row = i % grid.rows, column = i / grid.rows;
+        scale[row * grid.row_stride + column * grid.k_stride] = gemm_scale(seed, operand, factor, row, column);
+    }
+}
+
+static float *make_scales(struct run *run, const struct gemm_problem *problem, enum gemm_operand operand) {
+    struct gemm_scale_grid grid = gemm_scale_grid(problem, operand);
+    float *scale = (float *)bench_device_alloc(run, (size_t)grid.count * sizeof *scale);
+    if ((operand == GEMM_A ? problem->scaling_a : problem->scaling_b) == GEMM_SCALE_TENSOR) {
+        float one = (float)(1 / problem->factor);
+        CUDA_CHECK(run, cudaMemcpyAsync(scale, &one, sizeof one, cudaMemcpyHostToDevice, run->stream));
+        CUDA_CHECK(run, cudaStreamSynchronize(run->stream)); /* one is about to leave the stack */
+        return scale;
+    }
+    CUDA_CHECK(run, cudaMemsetAsync(scale, 0xff, (size_t)grid.count * sizeof *scale, run->stream)); /* NaN as padding */
+    fill_scales<<<1024, 256, 0, run->stream>>>(scale, grid, operand, run->seed, problem->factor);
+    CUDA_CHECK_LAUNCH(run);
+    return scale;
+}
+
 static void make_operands(struct run *run, const struct gemm_problem *problem, struct gemm_device *device) {
     int64_t in_a = problem->m * problem->k, in_b = problem->k * problem->n;
     size_t bytes = dtype_size(problem->dtype);
-    size_t output_bytes = (size_t)(problem->m * problem->n) * dtype_size(problem->output);
     device->a = bench_device_alloc(run, (size_t)in_a * bytes);
     device->b = bench_device_alloc(run, (size_t)in_b * bytes);
-    device->c = bench_device_alloc(run, output_bytes);
+    device->c = bench_device_alloc(run, gemm_output_bytes(problem));
     device_fill_normal(run, problem->dtype, device->a, in_a, GEMM_A, problem->factor);
     device_fill_normal(run, problem->dtype, device->b, in_b, GEMM_B, problem->factor);
-    bench_output(run, device->c, output_bytes, PLACE_DEVICE, false);
+    bench_output(run, device->c, gemm_output_bytes(problem), PLACE_DEVICE, false);
     if (problem->dtype != DTYPE_fp8_e4m3) return;
-    float scale = (float)(1 / problem->factor);
-    device->scale = (float *)bench_device_alloc(run, sizeof scale);
-    CUDA_CHECK(run, cudaMemcpyAsync(device->scale, &scale, sizeof scale, cudaMemcpyHostToDevice, run->stream));
-    CUDA_CHECK(run, cudaStreamSynchronize(run->stream)); /* scale is about to leave the stack */
+    device->scale_a = make_scales(run, problem, GEMM_A);
+    device->scale_b = make_scales(run, problem, GEMM_B);
 }
 
 static struct gemm_device *make_device(struct run *run) {
@@ -46,11 +67,10 @@ static struct gemm_device *make_device(struct run *run) {
     return device;
 }
 
-static void setup_library(struct run *run, bool fast_accumulation) {
-    struct gemm *gemm = (struct gemm *)run->state;
+static void plan_library(struct run *run) {
+    const struct gemm *gemm = (const struct gemm *)run->state;
     const struct gemm_problem *problem = &gemm->problem;
-    struct gemm_device *device = make_device(run);
-    gemm->fast_accumulation = fast_accumulation;
+    struct gemm_device *device = (struct gemm_device *)run->device_state;
     const struct cublaslt_product product = {.m = problem->m,
                                              .n = problem->n,
                                              .k = problem->k,
@@ -58,10 +78,18 @@ static void setup_library(struct run *run, bool fast_accumulation) {
                                              .output = problem->output,
                                              .a_transposed = false,
                                              .b_transposed = problem->b_transposed,
-                                             .fast_accumulation = fast_accumulation,
-                                             .scale_a = device->scale,
-                                             .scale_b = device->scale};
+                                             .fast_accumulation = gemm->fast_accumulation,
+                                             .scale_a = device->scale_a,
+                                             .scale_b = device->scale_b,
+                                             .scaling_a = problem->scaling_a,
+                                             .scaling_b = problem->scaling_b};
     cublaslt_create(run, &device->plan, &product);
+}
+
+static void setup_library(struct run *run, bool fast_accumulation) {
+    ((struct gemm *)run->state)->fast_accumulation = fast_accumulation;
+    make_device(run);
+    plan_library(run);
 }
 
 void gemm_setup_first(struct run *run) {
@@ -82,14 +110,35 @@ static struct gemm_wgmma_product own_product(const struct gemm_problem *problem)
     return {.m = problem->m, .n = problem->n, .k = problem->k, .b_transposed = problem->b_transposed};
 }
 
-void gemm_setup_wgmma(struct run *run) {
-    struct gemm_device *device = make_device(run);
+static void plan_own(struct run *run) {
+    struct gemm_device *device = (struct gemm_device *)run->device_state;
     struct gemm_wgmma_product product = own_product(&((struct gemm *)run->state)->problem);
-    device->own = true;
     product.a = device->a;
     product.b = device->b;
     product.c = device->c;
     gemm_wgmma_create(run, &device->wgmma, &product);
+}
+
+void gemm_setup_wgmma(struct run *run) {
+    make_device(run)->own = true;
+    plan_own(run);
+}
+
+void gemm_plan_again(struct run *run) {
+    const struct gemm_problem *problem = &((struct gemm *)run->state)->problem;
+    struct gemm_device *device = (struct gemm_device *)run->device_state;
+    device->test.m = problem->m;
+    device->test.n = problem->n;
+    device->test.k = problem->k;
+    bench_output(run, device->c, gemm_output_bytes(problem), PLACE_DEVICE, false);
+    if (device->own) {
+        plan_own(run);
+        return;
+    }
+    void *workspace = device->plan.workspace;
+    cublaslt_release(&device->plan);
+    device->plan.workspace = workspace;
+    plan_library(run);
 }
 
 const char *gemm_declines_fast(const struct run *run) {
@@ -116,6 +165,19 @@ void gemm_run_device(struct run *run) {
     else cublaslt_run(run, &device->plan, device->a, device->b, device->c);
 }
 
+/* For the test; rows of its operand are rows of A, and k of B. One scale a tensor is in alpha. */
+static struct device_scales test_scales(const struct gemm_problem *problem, enum gemm_operand operand,
+                                        const float *scale) {
+    bool is_a = operand == GEMM_A;
+    struct gemm_scale_grid grid = gemm_scale_grid(problem, operand);
+    if ((is_a ? problem->scaling_a : problem->scaling_b) == GEMM_SCALE_TENSOR) return {};
+    return {.scale = scale,
+            .row_block = is_a ? grid.row_block : grid.k_block,
+            .column_block = is_a ? grid.k_block : grid.row_block,
+            .row_stride = is_a ? grid.row_stride : grid.k_stride,
+            .column_stride = is_a ? grid.k_stride : grid.row_stride};
+}
+
 /* Freivalds' test on the device, and the sampled entries for gemm_check to recompute. */
 void gemm_fetch(struct run *run) {
     struct gemm *gemm = (struct gemm *)run->state;
@@ -124,7 +186,8 @@ void gemm_fetch(struct run *run) {
     struct matrix a = {device->a, p->dtype, p->m, p->k, p->k, false};
     struct matrix b = {device->b, p->dtype, p->k, p->n, p->b_transposed ? p->k : p->n, p->b_transposed};
     struct matrix c = {device->c, p->output, p->m, p->n, p->n, false};
-    gemm->freivalds = device_freivalds_error(run, &device->test, a, b, c, p->alpha, 2, run->seed);
+    gemm->freivalds = device_freivalds_scaled(run, &device->test, a, test_scales(p, GEMM_A, device->scale_a), b,
+                                              test_scales(p, GEMM_B, device->scale_b), c, p->alpha, 2, run->seed);
     device_fetch_entries(run, c, gemm->entry, gemm->entry_count, gemm->entry_value);
 }
 
@@ -153,7 +216,6 @@ void gemm_measure_search(struct run *run) {
     const struct gemm_problem *problem = &((struct gemm *)run->state)->problem;
     struct gemm_device *device = (struct gemm_device *)run->device_state;
     struct cublaslt_plan *plan = &device->plan;
-    const size_t output_bytes = (size_t)(problem->m * problem->n) * dtype_size(problem->output);
     const enum metric metric = dtype_is_integer(problem->dtype) ? METRIC_op_rate : METRIC_flop_rate;
     double fastest = INFINITY, *seconds;
     int best = 0;
@@ -169,7 +231,7 @@ void gemm_measure_search(struct run *run) {
     }
     double first = time_candidate(run, 0, run->budget / 4, NULL, NULL);
     fastest = time_candidate(run, best, run->budget / 4, &seconds, &count);
-    CUDA_CHECK(run, cudaMemsetAsync(device->c, 0xff, output_bytes, run->stream)); /* what is checked is of the fastest */
+    CUDA_CHECK(run, cudaMemsetAsync(device->c, 0xff, gemm_output_bytes(problem), run->stream)); /* what is checked is of the fastest */
     gemm_run_device(run);
     bench_report_samples(run, metric, gemm_flops(problem), seconds, count, limit_flop_rate(run, problem->dtype));
     bench_report_plain(run, METRIC_ratio, first / fastest, (struct limit){0, NULL});

@@ -24,13 +24,12 @@ void gemm_setup(struct run *run) {
     if (run->variant->place == PLACE_DEVICE) return;
     size_t bytes = dtype_size(problem->dtype);
     size_t in_a = (size_t)(problem->m * problem->k), in_b = (size_t)(problem->k * problem->n);
-    size_t output_bytes = (size_t)(problem->m * problem->n) * dtype_size(problem->output);
     gemm->a = bench_alloc(run, in_a * bytes);
     gemm->b = bench_alloc(run, in_b * bytes);
-    gemm->c = bench_alloc(run, output_bytes);
+    gemm->c = bench_alloc(run, gemm_output_bytes(problem));
     random_fill(run, problem->dtype, gemm->a, in_a, GEMM_A);
     random_fill(run, problem->dtype, gemm->b, in_b, GEMM_B);
-    bench_output(run, gemm->c, output_bytes, PLACE_HOST, false);
+    bench_output(run, gemm->c, gemm_output_bytes(problem), PLACE_HOST, false);
 }
 
 /* On the host C is at hand; on a device gemm_fetch has done the same there. */

@@ -39,6 +39,11 @@ const char *gemm_declines_openblas(const struct run *run);
 void gemm_setup_openblas(struct run *run);
 void gemm_run_openblas(struct run *run);
 
+/* An entry of a program's table of variants. */
+#define GEMM_OPENBLAS                                                                                                  \
+    {.name = "openblas", .backend = "openblas", .place = PLACE_HOST, .decline = gemm_declines_openblas,                \
+     .setup = gemm_setup_openblas, .run = gemm_run_openblas}
+
 #ifdef __cplusplus
 }
 #endif

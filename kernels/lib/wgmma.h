@@ -5,9 +5,9 @@
 
    Functions: wgmma_<type>_<sums>_n<n>_ss(d, a, b, accumulate), with A and B in shared memory, and .._rs with A in
    registers. type: fp16, bf16, tf32, fp8_e4m3, fp8_e5m2 with sums fp32 (float d[n / 2]), int8 with int32 (int32_t
-   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256.
-   accumulate: false leaves the old D out of the sum. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (of
-   sizes 64, 128, 256), _at_ an A whose m is, from shared memory; see wgmma_transposed_descriptor. A function only issues; the order of things is
+   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256; bf16 192.
+   accumulate: false leaves the old D out of the sum. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (from
+   64), _at_ an A whose m is, from shared memory; see wgmma_transposed_descriptor. A function only issues; the order of things is
      shared memory written by threads: fence_for_copy_engine() of bulk_copy.h, then a barrier
      wgmma_fence()            before the first instruction, and whenever d or a was touched since
      wgmma_..(..)             one or many, on the same d too
@@ -116,6 +116,8 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_TEXT_16 WGMMA_TEXT_10() "%10, %11, %12, %13, %14, %15"
 #define WGMMA_TEXT_32 WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) "%30, %31"
 #define WGMMA_TEXT_64 WGMMA_TEXT_60 "%60, %61, %62, %63"
+#define WGMMA_TEXT_96                                                                                                  \
+    WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_10(8) "%90, %91, %92, %93, %94, %95"
 #define WGMMA_TEXT_128                                                                                                 \
     WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_10(8) WGMMA_TEXT_10(9) WGMMA_TEXT_10(10)                \
         WGMMA_TEXT_10(11) "%120, %121, %122, %123, %124, %125, %126, %127"
@@ -132,6 +134,9 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_D_16(c) WGMMA_LIST_10(c, ), c(d[10]), c(d[11]), c(d[12]), c(d[13]), c(d[14]), c(d[15])
 #define WGMMA_D_32(c) WGMMA_LIST_10(c, ), WGMMA_LIST_10(c, 1), WGMMA_LIST_10(c, 2), c(d[30]), c(d[31])
 #define WGMMA_D_64(c) WGMMA_LIST_60(c), c(d[60]), c(d[61]), c(d[62]), c(d[63])
+#define WGMMA_D_96(c)                                                                                                  \
+    WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7), WGMMA_LIST_10(c, 8), c(d[90]), c(d[91]), c(d[92]),     \
+        c(d[93]), c(d[94]), c(d[95])
 #define WGMMA_D_128(c)                                                                                                 \
     WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7), WGMMA_LIST_10(c, 8), WGMMA_LIST_10(c, 9),              \
         WGMMA_LIST_10(c, 10), WGMMA_LIST_10(c, 11), WGMMA_LIST_8(c, 12)
@@ -142,6 +147,7 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_NEXT_16 16, 17, 18, 19, 20, 21
 #define WGMMA_NEXT_32 32, 33, 34, 35, 36, 37
 #define WGMMA_NEXT_64 64, 65, 66, 67, 68, 69
+#define WGMMA_NEXT_96 96, 97, 98, 99, 100, 101
 #define WGMMA_NEXT_128 128, 129, 130, 131, 132, 133
 
 #define WGMMA_EXPAND(macro, ...) macro(__VA_ARGS__)
@@ -203,6 +209,8 @@ WGMMA_DEFINE_16(fp8_e5m2_fp16, "k32.f16.e5m2.e5m2", ", 1, 1", ", 1, 1")
     WGMMA_DEFINE_SS(name##_at_bt_fp32, n, registers, float, "+f", kind, ", 1, 1, 1, 1")
 WGMMA_DEFINE_TRANSPOSED(bf16, 64, 32, "k16.f32.bf16.bf16")
 WGMMA_DEFINE_TRANSPOSED(bf16, 128, 64, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(bf16, 192, 96, "k16.f32.bf16.bf16")
+WGMMA_DEFINE(bf16_fp32, 192, 96, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
 WGMMA_DEFINE_TRANSPOSED(bf16, 256, 128, "k16.f32.bf16.bf16")
 WGMMA_DEFINE_TRANSPOSED(fp16, 64, 32, "k16.f32.f16.f16")
 WGMMA_DEFINE_TRANSPOSED(fp16, 128, 64, "k16.f32.f16.f16")
