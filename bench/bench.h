@@ -154,12 +154,16 @@ void *bench_alloc(struct run *run, size_t bytes);
 void *bench_device_alloc(struct run *run, size_t bytes); /* 512-byte aligned; only in programs with a .cu */
 
 /* Registers an output of run. Before the checked call it is filled with 0xff bytes (NaN in every floating format, -1
-   in integers) unless in_place says that it holds inputs too; --inject-fault corrupts a contiguous sixteenth of it. */
+   in integers) unless in_place says that it holds inputs too; --inject-fault corrupts a contiguous sixteenth of it.
+   The same pointer again takes the place of the earlier one: a measure variant may come to use less of it. */
 void bench_output(struct run *run, void *pointer, size_t bytes, enum place place, bool in_place);
 
 /* End the measurement with a row `skipped` or `failed` and a printf-style reason; they do not return. */
 void bench_skip(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 void bench_fail(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+/* Adds to the reason of the rows, printf-style, what else there is to know of a measurement that succeeds. */
+void bench_note(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For measure variants: one row. Samples: seconds of one call each, in the order taken; the value comes from their
    median and `amount` as for struct rate. Plain: a number that is no time. limit may be {0, NULL}. */

@@ -73,6 +73,16 @@ void bench_fail(struct run *run, const char *format, ...) {
     __builtin_unreachable();
 }
 
+void bench_note(struct run *run, const char *format, ...) {
+    char *reason = session_of(run)->outcome->reason;
+    size_t used = strlen(reason);
+    va_list arguments;
+    va_start(arguments, format);
+    if (used > 0 && used + 2 < REASON_SIZE) used += (size_t)snprintf(reason + used, REASON_SIZE - used, "; ");
+    vsnprintf(reason + used, REASON_SIZE - used, format, arguments);
+    va_end(arguments);
+}
+
 static struct figure *new_figure(struct session *session, enum metric metric, struct limit limit) {
     struct outcome *outcome = session->outcome;
     if (outcome->figure_count == FIGURES_MAX) bench_fail(&session->run, "more than %d figures", FIGURES_MAX);

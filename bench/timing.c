@@ -86,8 +86,7 @@ static bool settled(const struct session *session, const double *seconds, size_t
 static void admit_cap(struct session *session, const double *seconds, size_t count) {
     struct timing timing = statistics(seconds, count);
     double half = fmax(timing.ci_high - timing.median, timing.median - timing.ci_low);
-    snprintf(session->outcome->reason, REASON_SIZE, "stopped by the time cap: interval of the median +-%.2g %%",
-             100 * half / timing.median);
+    bench_note(&session->run, "stopped by the time cap: interval of the median +-%.2g %%", 100 * half / timing.median);
 }
 
 size_t time_variant(struct session *session, double **samples) {

@@ -1,69 +1,52 @@
 /* flash_device.h: what flash kernels are made of, for .cu files compiled for sm_90a: tiles in shared memory that the
-   copy engine fills from tensor maps, barriers between warpgroups, and the two products of attention by the types of
-   their operands.
+   copy engine fills from tensor maps, turns of warpgroups, and the two products of attention by the type of their
+   operands.
 
    A tile of `rows` tokens lies as chunks of 64 elements of head_dim, [chunk][row][64], swizzled as wgmma.h says; a last
-   chunk that head_dim does not fill is padded with zeros by the copy engine. Names of operations: PTX ISA. */
+   chunk that head_dim does not fill is padded with zeros by the copy engine. */
 #ifndef ATTENTION_FLASH_DEVICE_H
 #define ATTENTION_FLASH_DEVICE_H
 
-#include <cuda.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "kernels/lib/tensor_copy.h"
+#include "kernels/lib/warpgroup.h"
 #include "kernels/lib/wgmma.h"
 
 enum { CHUNK = 64, CHUNK_BYTES = 128, WARP = 32 };
 
 #if WGMMA_BUILT
-/* A barrier whose phases end with `arrivals` arrivals and all expected bytes. */
-static __device__ inline void barrier_start_for(uint64_t *barrier, unsigned arrivals) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
-}
-static __device__ inline void barrier_arrive(uint64_t *barrier) {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-
-/* `rows` tokens from `row` on of one head: all chunks of the box's height; completes on the barrier. */
-static __device__ inline void load_chunk(void *to, const CUtensorMap *map, int element, int row, int head, int batch,
-                                         uint64_t *barrier) {
-    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
-                 "[%1, {%2, %3, %4, %5}], [%6];" ::"r"(shared_address(to)),
-                 "l"(map), "r"(element), "r"(row), "r"(head), "r"(batch), "r"(shared_address(barrier))
-                 : "memory");
+/* `rows` tokens from `row` on of one head, in all chunks; completes on the barrier. */
+static __device__ inline void flash_load(void *to, const CUtensorMap *map, int chunks, int rows, int row, int head,
+                                         int batch, uint64_t *full) {
+    barrier_expect(full, (unsigned)(chunks * rows * CHUNK_BYTES));
+    for (int chunk = 0; chunk < chunks; chunk++)
+        tensor_load_4d((char *)to + chunk * rows * CHUNK_BYTES, map, chunk * CHUNK, row, head, batch, full);
 }
 
-static __device__ inline void store_chunk(const CUtensorMap *map, const void *from, int element, int row, int head,
-                                          int batch) {
-    asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3, %4}], [%5];" ::"l"(map),
-                 "r"(element), "r"(row), "r"(head), "r"(batch), "r"(shared_address(from))
-                 : "memory");
-}
-static __device__ inline void store_commit(void) {
-    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-}
-
-/* Four 8 x 8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8. */
-static __device__ inline void store_matrices(void *row, const uint32_t (&piece)[4]) {
-    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
-                 "r"(piece[0]), "r"(piece[1]), "r"(piece[2]), "r"(piece[3])
-                 : "memory");
-}
-
-/* Named barriers of the block: threads that wait and threads that only arrive, `threads` in all. */
-static __device__ inline void named_wait(int name, int threads) {
-    asm volatile("bar.sync %0, %1;" ::"r"(name), "r"(threads) : "memory");
-}
+/* Arrives at a named barrier of `threads` threads without waiting there. */
 static __device__ inline void named_arrive(int name, int threads) {
     asm volatile("bar.arrive %0, %1;" ::"r"(name), "r"(threads) : "memory");
 }
-
-/* Registers go from the warpgroup that only copies to those that compute. */
-template <int registers> static __device__ inline void take_registers(void) {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
+static __device__ inline void flash_warp_arrive(uint64_t *barrier) {
+    if (threadIdx.x % WARP == 0) barrier_arrive(barrier);
 }
-template <int registers> static __device__ inline void give_registers(void) {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
+
+/* The same in all threads of a warp, which the compiler only believes of a shuffle: descriptors made of anything else it
+   computes anew, in every thread, before each product. */
+static __device__ __forceinline__ unsigned flash_uniform(unsigned number) {
+    return __shfl_sync(~0u, number, 0);
+}
+
+/* Descriptors of tiles count in 16 bytes, so that a step along a tile is an addition, to the low word alone: the high one
+   (eight rows of 128 bytes after eight, swizzled) is the same for all tiles. */
+static __host__ __device__ constexpr unsigned flash_step(int bytes) {
+    return (unsigned)bytes / 16;
+}
+static __device__ __forceinline__ uint64_t flash_descriptor(unsigned tile, int bytes) {
+    constexpr uint64_t HIGH = (uint64_t)(8 * CHUNK_BYTES / 16) | (uint64_t)WGMMA_SWIZZLE_128 << 30;
+    return HIGH << 32 | (tile + flash_step(bytes));
 }
 
 static __device__ inline float exp2_fast(float x) {
@@ -97,22 +80,17 @@ static __device__ inline uint32_t pack_pair(float low, float high, __half) {
 PRODUCT_SS(64)
 PRODUCT_SS(80)
 PRODUCT_SS(96)
-PRODUCT_SS(112)
 PRODUCT_SS(128)
-PRODUCT_SS(144)
-PRODUCT_SS(160)
-PRODUCT_SS(176)
-PRODUCT_SS(192)
 
 /* D (64 x n) += A B with A in registers and B's n contiguous. */
 #define PRODUCT_RS(n)                                                                                                  \
     static __device__ __forceinline__ void product_rs(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b,             \
                                                       bool accumulate, __nv_bfloat16) {                                \
-        wgmma_bf16_fp32_t_n##n##_rs(d, a, b, accumulate);                                                              \
+        wgmma_bf16_bt_fp32_n##n##_rs(d, a, b, accumulate);                                                             \
     }                                                                                                                  \
     static __device__ __forceinline__ void product_rs(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b,             \
                                                       bool accumulate, __half) {                                       \
-        wgmma_fp16_fp32_t_n##n##_rs(d, a, b, accumulate);                                                              \
+        wgmma_fp16_bt_fp32_n##n##_rs(d, a, b, accumulate);                                                             \
     }
 PRODUCT_RS(64)
 PRODUCT_RS(96)
