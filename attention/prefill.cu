@@ -7,7 +7,7 @@ static const double plain_flops = 3e11;
 
 static const struct problem_pass forward_pass = {false, false};
 
-static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_mma, &softmax_cudnn, NULL};
+static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_mma, &softmax_flash, &softmax_cudnn, NULL};
 
 static const char *decline(const struct run *run) {
     return problem_decline_method(run, forward_pass, problem_method(run, device_methods));
@@ -38,6 +38,14 @@ const struct variant cuda_variants[] = {{.name = "plain",
                                          .release = problem_release_plan,
                                          .covers = covers_plain},
                                         {.name = "mma",
+                                         .backend = "cuda",
+                                         .place = PLACE_DEVICE,
+                                         .decline = decline,
+                                         .setup = setup,
+                                         .run = enqueue,
+                                         .fetch = problem_fetch,
+                                         .release = problem_release_plan},
+                                        {.name = "flash",
                                          .backend = "cuda",
                                          .place = PLACE_DEVICE,
                                          .decline = decline,

@@ -74,7 +74,7 @@ static void draw(struct builder *builder, struct slot *slot, const struct mask_p
     int64_t end = mask_least(piece->query_end, builder->query_end);
     for (int64_t query = begin; query < end; query++) {
         struct mask_range range = row_in_tile(builder, piece, query, key_tile);
-        set_bits(picture + (query - builder->query_begin) * (builder->tile_keys / 32), range.begin, range.end);
+        set_bits(picture + (query - builder->query_begin) * mask_tile_words(builder->tile_keys), range.begin, range.end);
     }
 }
 
@@ -234,9 +234,9 @@ struct mask_tiles *mask_tiles_new(const struct mask *mask, int64_t tile_queries,
                               .tile_queries = tile_queries,
                               .tile_keys = tile_keys,
                               .key_tiles = tiles_of(mask->keys, tile_keys),
-                              .tile_words = tile_queries * tile_keys / 32,
+                              .tile_words = tile_queries * mask_tile_words(tile_keys),
                               .ranges = {.item_bytes = sizeof(struct mask_tile_range)},
-                              .bits = {.item_bytes = (size_t)(tile_queries * tile_keys / 8)}};
+                              .bits = {.item_bytes = (size_t)(tile_queries * mask_tile_words(tile_keys)) * sizeof(uint32_t)}};
     int64_t heads = mask_most(1, mask->heads), query_tiles = tiles_of(mask->queries, tile_queries);
     int32_t *begin = calloc((size_t)(heads * query_tiles + 1), sizeof(*begin));
     builder.slot = calloc((size_t)builder.key_tiles, sizeof(*builder.slot));
@@ -261,7 +261,7 @@ struct mask_tiles *mask_tiles_new(const struct mask *mask, int64_t tile_queries,
 }
 
 struct mask_range mask_tile_span(const struct mask_tiles *tiles, struct mask_tile entry) {
-    int64_t keys = tiles->tile_keys, words = keys / 32, first = 0, last = keys;
+    int64_t keys = tiles->tile_keys, words = mask_tile_words(keys), first = 0, last = keys;
     if (mask_tile_form(entry) == MASK_TILE_FULL) return (struct mask_range){0, keys};
     if (mask_tile_form(entry) == MASK_TILE_RANGE) {
         const struct mask_tile_range *range = mask_tiles_range(tiles) + mask_tile_index(entry);

@@ -17,7 +17,7 @@
                        row_begin <= r < row_end and low + low_slope r <= k < high + high_slope r, with
                        range[index]; slopes are 0 or 1. Causal diagonals, edges of windows and documents, the last tile.
      MASK_TILE_BITS    anything else: bit k % 32 of word [r][k / 32] of bits[index], tile_queries x tile_keys bits,
-                       rows of tile_keys / 32 words.
+                       rows of mask_tile_words words.
 
    Rows beyond the last query see nothing in the last two, keys beyond the last are never seen. Ranges and bits are
    stored once each, however many entries share them: a causal mask has one range or two, a strided one a few bit tiles.
@@ -49,14 +49,14 @@ struct mask_tiles {
     uint64_t bytes; /* of all, this header included */
     int64_t queries, keys;
     enum mask_walk walk;
-    int32_t tile_queries, tile_keys; /* tokens; tile_keys is a multiple of 32 */
+    int32_t tile_queries, tile_keys; /* tokens */
     int32_t heads;                   /* of the mask: 1 or those of its grid */
     int32_t lines;                   /* tiles of queries, or of keys, of one head */
     int32_t entry_count, full_count, range_count, bits_count;
     uint64_t begin_at, entry_at, range_at, bits_at, order_at; /* bytes from here, multiples of 16 */
 };
 
-/* A plan for malloc's free. tile_queries >= 1 and tile_keys, a multiple of 32, at most MASK_TILE_MAX. NULL: out of
+/* A plan for malloc's free. tile_queries and tile_keys: 1 .. MASK_TILE_MAX. NULL: out of
    memory, or more than 2^31 - 1 entries. */
 struct mask_tiles *mask_tiles_new(const struct mask *mask, int64_t tile_queries, int64_t tile_keys,
                                   enum mask_walk walk);
@@ -65,6 +65,10 @@ struct mask_tiles *mask_tiles_new(const struct mask *mask, int64_t tile_queries,
 struct mask_tiles *mask_tiles_to_device(const struct mask_tiles *tiles, char *reason);
 void mask_tiles_device_free(struct mask_tiles *tiles);
 
+/* 32-bit words of a row of a tile in MASK_TILE_BITS. */
+MASK_INLINE int64_t mask_tile_words(int64_t tile_keys) {
+    return (tile_keys + 31) / 32;
+}
 MASK_INLINE const int32_t *mask_tiles_begin(const struct mask_tiles *tiles) { /* heads * lines + 1 */
     return (const int32_t *)((const char *)tiles + tiles->begin_at);
 }
@@ -95,7 +99,7 @@ MASK_INLINE bool mask_tile_allows(const struct mask_tiles *tiles, struct mask_ti
         return row >= range->row_begin && row < range->row_end && key >= range->low + range->low_slope * row &&
                key < range->high + range->high_slope * row;
     }
-    int words = tiles->tile_keys / 32;
+    int words = (int)mask_tile_words(tiles->tile_keys);
     const uint32_t *bits = mask_tiles_bits(tiles) + (index * (uint64_t)tiles->tile_queries + (uint64_t)row) *
                                                         (uint64_t)words;
     return bits[key / 32] >> key % 32 & 1;

@@ -103,6 +103,7 @@ extern const struct attention_operator softmax_tiled; /* host: fp32, memory line
 extern const struct attention_operator softmax_blas;  /* host: fp32, two matrix products with the scores between */
 extern const struct attention_operator softmax_plain; /* device: fp32, bf16, fp16 */
 extern const struct attention_operator softmax_mma;   /* device: bf16, fp16, mma.sync, head_dim 64 96 128 192 256 */
+extern const struct attention_operator softmax_flash; /* device: as mma, by the instructions of sm_90a */
 extern const struct attention_operator softmax_cudnn; /* device: bf16, fp16, as one fused cuDNN graph */
 
 /* Why an operator that knows no options declines the problem, in static storage; NULL: it has none. */
