@@ -2,22 +2,26 @@
 
    C = A B, m x n x k, each a multiple of 128 up to `largest`. The search starts from cubes of an eighth, a quarter and
    half of `largest` and climbs: it tries to multiply and divide each dimension by 2, 1.5 and 1.25, goes where that is
-   fastest and stops where nothing is, or when half of its time is spent. The best few are then timed once more, each as
-   long as a variant elsewhere, and the best of these is the row: flop_rate (op_rate), with the shape in the reason.
-   Published figures of this kind are searches too, over grids of m, n and k (the tool mamf-finder): 794.5 TFLOP/s in
-   bf16 on an H100 at 2048 x 2048 x 13312.
+   fastest and stops where nothing is, or when its time is spent. The best few are then timed once more, and the best
+   of these is the row: flop_rate (op_rate), with the shape in the reason. Each shape is timed in a short burst, then
+   the machine rests as long: this asks what the units can do, not what the power supply lets them do for long, which
+   is what gemm's rows show. Published figures of this kind are searches too, over grids of m, n and k (the tool
+   mamf-finder): 794.5 TFLOP/s in bf16 on an H100 at 2048 x 2048 x 13312.
 
    FLOPs 2 m n k of the shape found. Data, formats and check: gemm.c; the check is of the shape found.
    On a device cuBLASLt's first guess and our own kernel, on the host OpenBLAS.
 
-   Limits: a climb finds a good shape, not surely the best; --time-cap gives it more time.
+   Limits: a climb finds a good shape, not surely the best; --time-cap gives it more time. Only the time in which calls
+   are made counts: a library that loads other code for other shapes takes longer.
    NOTES
-   - A device slowed by its power limit starts each search faster than it ends it. That is why the best few are timed
-     again at the end, and why the figure may lie below single ones of the search. */
+   - Without the rests a device that reaches its power limit times the first shapes faster than the last: on an H200 a
+     search of three shapes ended with 795 TFLOP/s, and the next one, of a hundred, with 674. */
 #include "gemm_peak.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/check.h"
 #include "bench/statistics.h"
@@ -53,6 +57,7 @@ struct shape {
 struct search {
     void (*prepare)(struct run *run), (*call)(struct run *run);
     int64_t largest;
+    double spent; /* seconds in calls */
     int count;
     struct shape shape[SHAPES_MAX];
 };
@@ -67,7 +72,18 @@ static void use(struct run *run, const struct search *search, const struct shape
     if (search->prepare != NULL) search->prepare(run);
 }
 
-/* Times a shape for about so long, once; returns the one in the list, or NULL when the list is full. */
+/* A burst of calls of the shape in use, then a rest. */
+static size_t time_burst(struct run *run, struct search *search, double cap, double **seconds) {
+    double start = bench_seconds();
+    size_t count = bench_time_call(run, search->call, cap, seconds);
+    double took = bench_seconds() - start;
+    struct timespec rest = {.tv_sec = (time_t)took, .tv_nsec = (long)((took - floor(took)) * 1e9)};
+    search->spent += took;
+    nanosleep(&rest, NULL);
+    return count;
+}
+
+/* Times a shape, once; returns the one in the list, or NULL when the list is full. */
 static const struct shape *try_shape(struct run *run, struct search *search, const int64_t *size, double cap) {
     for (int i = 0; i < search->count; i++)
         if (memcmp(search->shape[i].size, size, sizeof search->shape[i].size) == 0) return &search->shape[i];
@@ -76,7 +92,7 @@ static const struct shape *try_shape(struct run *run, struct search *search, con
     double *seconds;
     memcpy(shape->size, size, sizeof shape->size);
     use(run, search, shape);
-    size_t count = bench_time_call(run, search->call, cap, &seconds);
+    size_t count = time_burst(run, search, cap, &seconds);
     shape->rate = gemm_flops(&((struct gemm *)run->state)->problem) / statistics(seconds, count).median;
     free(seconds);
     search->count++;
@@ -88,7 +104,7 @@ static int64_t scaled(int64_t size, double factor, int64_t largest) {
     return moved < STEP ? STEP : moved > largest ? largest : moved;
 }
 
-/* From one shape to the best of its neighbours, as long as that is better and the time lasts. */
+/* From one shape to the best of its neighbours, as long as that is better and less than `until` is spent. */
 static void climb(struct run *run, struct search *search, int64_t start, double until, double cap) {
     static const double factors[] = {2, 0.5, 1.5, 1 / 1.5, 1.25, 0.8};
     int64_t cube = scaled(start, 1, search->largest), from[DIMENSIONS] = {cube, cube, cube};
@@ -96,7 +112,7 @@ static void climb(struct run *run, struct search *search, int64_t start, double 
     do {
         here = best;
         for (int d = 0; d < DIMENSIONS && here != NULL; d++) {
-            for (size_t f = 0; f < ARRAY_LENGTH(factors) && bench_seconds() < until; f++) {
+            for (size_t f = 0; f < ARRAY_LENGTH(factors) && search->spent < until; f++) {
                 int64_t size[DIMENSIONS];
                 memcpy(size, here->size, sizeof size);
                 size[d] = scaled(size[d], factors[f], search->largest);
@@ -121,7 +137,7 @@ static void report(struct run *run, struct search *search) {
     qsort(search->shape, (size_t)search->count, sizeof search->shape[0], faster_first);
     for (int i = 0; i < finalists; i++) {
         use(run, search, &search->shape[i]);
-        count[i] = bench_time_call(run, search->call, run->budget / 2 / FINALISTS, &seconds[i]);
+        count[i] = time_burst(run, search, run->budget / 20, &seconds[i]);
         double rate = gemm_flops(&gemm->problem) / statistics(seconds[i], count[i]).median;
         if (rate > best_rate) {
             best_rate = rate;
@@ -141,12 +157,11 @@ static void report(struct run *run, struct search *search) {
 
 void gemm_peak_search(struct run *run, void (*prepare)(struct run *run), void (*call)(struct run *run)) {
     struct search *search = bench_alloc(run, sizeof *search);
-    double start = bench_seconds();
     search->prepare = prepare;
     search->call = call;
     search->largest = ((struct gemm *)run->state)->problem.m;
     for (int part = 0; part < 3; part++) /* each may use what the ones before left of their share */
-        climb(run, search, search->largest >> (3 - part), start + run->budget / 2 * (part + 1) / 3, run->budget / 200);
+        climb(run, search, search->largest >> (3 - part), run->budget * (part + 1) / 3, run->budget / 200);
     report(run, search);
 }
 

@@ -15,8 +15,8 @@
    Accumulation: cublaslt asks for sums that are moved to fp32 registers every few instructions, cublaslt_fast for sums
    that stay in the matrix unit's short accumulator; with scales along k the library may know but one of them.
 
-   Data: gemm.c; the scales are seeded and different from each other. Check: Freivalds' test and 64 entries in fp64, both
-   with each element's own scale.
+   Data: gemm.c; the scales are seeded and different from each other. Check: Freivalds' test and 64 entries in fp64,
+   both with each element's own scale.
 
    Limits: a device alone; k a multiple of 16, and of 128 for scales along k if the library says so.
  * needs: cuda

@@ -118,7 +118,8 @@ static void find_candidates(struct run *run, struct cublaslt_plan *plan, const s
                             plan->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
     cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(library(run), plan->operation, plan->left, plan->right,
                                                            plan->result, plan->result, plan->preference,
-                                                           CUBLASLT_CANDIDATES, found, &count);
+                                                           product->first_alone ? 1 : CUBLASLT_CANDIDATES, found,
+                                                           &count);
     if (status != CUBLAS_STATUS_NOT_SUPPORTED) CUBLASLT_CHECK(run, status);
     for (int i = 0; i < count; i++)
         if (found[i].state == CUBLAS_STATUS_SUCCESS) plan->candidate[plan->candidate_count++] = found[i].algo;
@@ -126,8 +127,8 @@ static void find_candidates(struct run *run, struct cublaslt_plan *plan, const s
         bench_skip(run, "cuBLASLt %zu has no algorithm for %s%s%s, m = %lld, n = %lld, k = %lld, on this device",
                    cublasLtGetVersion(), dtype_names[product->dtype],
                    product->scaling_a + product->scaling_b > 0 ? " with such scales" : "",
-                   product->fast_accumulation ? " and fast accumulation" : "", (long long)product->m, (long long)product->n,
-                   (long long)product->k);
+                   product->fast_accumulation ? " and fast accumulation" : "", (long long)product->m,
+                   (long long)product->n, (long long)product->k);
 }
 
 void cublaslt_create(struct run *run, struct cublaslt_plan *plan, const struct cublaslt_product *product) {
@@ -212,10 +213,10 @@ void cublaslt_describe(struct run *run, const struct cublaslt_plan *plan, int ca
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
         uint32_t value = 0; /* little-endian, so that 16 bits fit */
         size_t written;
-        CUBLASLT_CHECK(run, cublasLtMatmulAlgoConfigGetAttribute(&plan->candidate[candidate], parts[i].attribute, &value,
-                                                                 parts[i].bytes, &written));
-        used += snprintf(text + used, (size_t)(CUBLASLT_DESCRIPTION - used), "%s%s %u", i > 0 ? ", " : "", parts[i].name,
-                         value);
+        CUBLASLT_CHECK(run, cublasLtMatmulAlgoConfigGetAttribute(&plan->candidate[candidate], parts[i].attribute,
+                                                                 &value, parts[i].bytes, &written));
+        used += snprintf(text + used, (size_t)(CUBLASLT_DESCRIPTION - used), "%s%s %u", i > 0 ? ", " : "",
+                         parts[i].name, value);
     }
 }
 

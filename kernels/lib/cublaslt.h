@@ -26,6 +26,7 @@ struct cublaslt_product {
     int64_t m, n, k;
     enum dtype dtype, output;
     bool a_transposed, b_transposed; /* stored k x m; stored n x k */
+    bool first_alone;                /* ask for one algorithm: quicker, where no other will be tried */
     bool fast_accumulation;          /* fp8: keep sums in the matrix unit's short accumulator */
     const float *scale_a, *scale_b;  /* fp8: on the device, as gemm_scale_grid says; NULL: one of 1 */
     enum gemm_scaling scaling_a, scaling_b;
@@ -43,7 +44,8 @@ struct cublaslt_plan {
 };
 
 /* Makes the plan with the library's first guess chosen. *plan must be zeroed, but for a workspace that an earlier plan
-   left, which is used again; it belongs to the measurement. Call cublaslt_release after it, even when it did not return. */
+   left, which is used again; it belongs to the measurement. Call cublaslt_release after it, even when it did not
+   return. */
 void cublaslt_create(struct run *run, struct cublaslt_plan *plan, const struct cublaslt_product *product);
 
 /* Times the candidates on these operands, for at most `seconds`, and chooses the fastest of those it came to. Waits for

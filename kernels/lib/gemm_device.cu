@@ -15,6 +15,7 @@ struct gemm_device { /* run->device_state */
     void *a, *b, *c;
     float *scale_a, *scale_b; /* fp8; see gemm_scale_grid */
     struct cublaslt_plan plan;
+    bool first_alone; /* of the library's algorithms */
     bool own; /* wgmma is what runs, not plan */
     struct gemm_wgmma wgmma;
     struct device_freivalds test;
@@ -76,8 +77,9 @@ static void plan_library(struct run *run) {
                                              .k = problem->k,
                                              .dtype = problem->dtype,
                                              .output = problem->output,
-                                             .a_transposed = false,
+                                             .a_transposed = problem->a_transposed,
                                              .b_transposed = problem->b_transposed,
+                                             .first_alone = device->first_alone,
                                              .fast_accumulation = gemm->fast_accumulation,
                                              .scale_a = device->scale_a,
                                              .scale_b = device->scale_b,
@@ -86,28 +88,36 @@ static void plan_library(struct run *run) {
     cublaslt_create(run, &device->plan, &product);
 }
 
-static void setup_library(struct run *run, bool fast_accumulation) {
+static void setup_library(struct run *run, bool first_alone, bool fast_accumulation) {
     ((struct gemm *)run->state)->fast_accumulation = fast_accumulation;
-    make_device(run);
+    make_device(run)->first_alone = first_alone;
     plan_library(run);
 }
 
 void gemm_setup_first(struct run *run) {
-    setup_library(run, false);
+    setup_library(run, true, false);
+}
+
+void gemm_setup_all(struct run *run) {
+    setup_library(run, false, false);
 }
 
 void gemm_setup_fast(struct run *run) {
-    setup_library(run, true);
+    setup_library(run, true, true);
 }
 
 void gemm_setup_best(struct run *run) {
-    setup_library(run, false);
+    setup_library(run, false, false);
     struct gemm_device *device = (struct gemm_device *)run->device_state;
     cublaslt_choose_fastest(run, &device->plan, device->a, device->b, device->c, run->budget / 2);
 }
 
 static struct gemm_wgmma_product own_product(const struct gemm_problem *problem) {
-    return {.m = problem->m, .n = problem->n, .k = problem->k, .b_transposed = problem->b_transposed};
+    return {.m = problem->m,
+            .n = problem->n,
+            .k = problem->k,
+            .a_transposed = problem->a_transposed,
+            .b_transposed = problem->b_transposed};
 }
 
 static void plan_own(struct run *run) {
@@ -183,12 +193,11 @@ void gemm_fetch(struct run *run) {
     struct gemm *gemm = (struct gemm *)run->state;
     const struct gemm_device *device = (const struct gemm_device *)run->device_state;
     const struct gemm_problem *p = &gemm->problem;
-    struct matrix a = {device->a, p->dtype, p->m, p->k, p->k, false};
-    struct matrix b = {device->b, p->dtype, p->k, p->n, p->b_transposed ? p->k : p->n, p->b_transposed};
-    struct matrix c = {device->c, p->output, p->m, p->n, p->n, false};
-    gemm->freivalds = device_freivalds_scaled(run, &device->test, a, test_scales(p, GEMM_A, device->scale_a), b,
-                                              test_scales(p, GEMM_B, device->scale_b), c, p->alpha, 2, run->seed);
-    device_fetch_entries(run, c, gemm->entry, gemm->entry_count, gemm->entry_value);
+    struct gemm_matrices matrices = gemm_matrices(p, device->a, device->b, device->c);
+    gemm->freivalds = device_freivalds_scaled(run, &device->test, matrices.a, test_scales(p, GEMM_A, device->scale_a),
+                                              matrices.b, test_scales(p, GEMM_B, device->scale_b), matrices.c, p->alpha,
+                                              2, run->seed);
+    device_fetch_entries(run, matrices.c, gemm->entry, gemm->entry_count, gemm->entry_value);
 }
 
 void gemm_release(struct run *run) {
@@ -196,46 +205,60 @@ void gemm_release(struct run *run) {
     if (device != NULL) cublaslt_release(&device->plan);
 }
 
-/* Median seconds of a candidate, as the harness times calls. */
-static double time_candidate(struct run *run, int candidate, double cap, double **seconds, size_t *count) {
+/* Median seconds of a candidate, as the harness times calls; its samples too, where they are asked for. */
+static double time_candidate(struct run *run, int candidate, double cap, double **samples, size_t *count) {
     struct gemm_device *device = (struct gemm_device *)run->device_state;
-    double *samples;
+    double *seconds;
     device->plan.chosen = candidate;
-    size_t taken = bench_time_call(run, gemm_run_device, cap, &samples);
-    double median = statistics(samples, taken).median;
-    if (seconds == NULL) {
-        free(samples);
+    size_t taken = bench_time_call(run, gemm_run_device, cap, &seconds);
+    double median = statistics(seconds, taken).median;
+    if (samples == NULL) {
+        free(seconds);
     } else {
-        *seconds = samples;
+        *samples = seconds;
         *count = taken;
     }
     return median;
 }
 
+static const int search_rounds = 3;
+
+/* The one with the shortest time, added up over rounds in which all have their turn. */
+static int fastest_candidate(struct run *run) {
+    struct gemm_device *device = (struct gemm_device *)run->device_state;
+    struct cublaslt_plan *plan = &device->plan;
+    double total[CUBLASLT_CANDIDATES] = {}, cap = run->budget / 2 / search_rounds / plan->candidate_count;
+    int best = 0;
+    for (int i = 0; i < plan->candidate_count; i++)
+        if (!cublaslt_can_run(run, plan, i, device->a, device->b, device->c)) total[i] = INFINITY;
+    for (int round = 0; round < search_rounds; round++)
+        for (int i = 0; i < plan->candidate_count; i++)
+            if (total[i] < INFINITY) total[i] += time_candidate(run, i, cap, NULL, NULL);
+    for (int i = 1; i < plan->candidate_count; i++)
+        if (total[i] < total[best]) best = i;
+    return best;
+}
+
 void gemm_measure_search(struct run *run) {
     const struct gemm_problem *problem = &((struct gemm *)run->state)->problem;
     struct gemm_device *device = (struct gemm_device *)run->device_state;
-    struct cublaslt_plan *plan = &device->plan;
     const enum metric metric = dtype_is_integer(problem->dtype) ? METRIC_op_rate : METRIC_flop_rate;
-    double fastest = INFINITY, *seconds;
-    int best = 0;
+    const double cap = run->budget / 4 / search_rounds;
+    double first = 0, fastest = 0, *seconds = NULL;
+    int best = fastest_candidate(run);
     size_t count;
     char algorithm[CUBLASLT_DESCRIPTION];
-    for (int i = 0; i < plan->candidate_count; i++) {
-        if (!cublaslt_can_run(run, plan, i, device->a, device->b, device->c)) continue;
-        double time = time_candidate(run, i, run->budget / 2 / plan->candidate_count, NULL, NULL);
-        if (time < fastest) {
-            fastest = time;
-            best = i;
-        }
+    for (int round = 0; round < search_rounds; round++) {
+        free(seconds);
+        first += time_candidate(run, 0, cap, NULL, NULL);
+        fastest += time_candidate(run, best, cap, &seconds, &count);
     }
-    double first = time_candidate(run, 0, run->budget / 4, NULL, NULL);
-    fastest = time_candidate(run, best, run->budget / 4, &seconds, &count);
-    CUDA_CHECK(run, cudaMemsetAsync(device->c, 0xff, gemm_output_bytes(problem), run->stream)); /* what is checked is of the fastest */
+    /* what is checked is of the fastest */
+    CUDA_CHECK(run, cudaMemsetAsync(device->c, 0xff, gemm_output_bytes(problem), run->stream));
     gemm_run_device(run);
     bench_report_samples(run, metric, gemm_flops(problem), seconds, count, limit_flop_rate(run, problem->dtype));
     bench_report_plain(run, METRIC_ratio, first / fastest, (struct limit){0, NULL});
     free(seconds);
-    cublaslt_describe(run, plan, best, algorithm);
-    bench_note(run, "fastest is guess %d of %d: %s", best + 1, plan->candidate_count, algorithm);
+    cublaslt_describe(run, &device->plan, best, algorithm);
+    bench_note(run, "fastest is guess %d of %d: %s", best + 1, device->plan.candidate_count, algorithm);
 }

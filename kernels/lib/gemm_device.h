@@ -11,6 +11,7 @@
 #include "kernels/lib/gemm_run.h"
 
 void gemm_setup_first(struct run *run);
+void gemm_setup_all(struct run *run); /* like first, but knows the others: for gemm_measure_search */
 void gemm_setup_best(struct run *run);
 void gemm_setup_fast(struct run *run);
 void gemm_setup_wgmma(struct run *run);
@@ -29,9 +30,9 @@ void gemm_release(struct run *run);
    of setup. */
 void gemm_plan_again(struct run *run);
 
-/* For a measure callback after gemm_setup_first: times every algorithm that the library offers, alternately, so that
-   a drift of the clock favours none; then the fastest as the harness times. Reports flop_rate (op_rate), and `ratio`,
-   the first guess's time over the fastest one's; the note says which one it was. */
+/* For a measure callback after gemm_setup_all: times every algorithm that the library offers, in turns, so that a drift
+   of the clock favours none, then the fastest beside the first. Reports flop_rate (op_rate) of the fastest and `ratio`,
+   the first guess's time over its; the note says which one it was. */
 void gemm_measure_search(struct run *run);
 
 /* Entries of a program's table of variants. */

@@ -98,7 +98,8 @@ static double entry_error(const struct gemm_problem *problem, int64_t entry, dou
     struct gemm_scale_grid grid_a = gemm_scale_grid(problem, GEMM_A), grid_b = gemm_scale_grid(problem, GEMM_B);
     for (int64_t p = 0; p < problem->k; p++) {
         int64_t in_b = problem->b_transposed ? j * problem->k + p : p * problem->n + j;
-        double product = gemm_element(problem, GEMM_A, (uint64_t)(i * problem->k + p)) *
+        int64_t in_a = problem->a_transposed ? p * problem->m + i : i * problem->k + p;
+        double product = gemm_element(problem, GEMM_A, (uint64_t)in_a) *
                          gemm_element(problem, GEMM_B, (uint64_t)in_b);
         product *= scale_of(problem, GEMM_A, &grid_a, i, p) * scale_of(problem, GEMM_B, &grid_b, j, p);
         sum += product;
@@ -124,9 +125,9 @@ double gemm_entries_error(const struct gemm_problem *problem, const int64_t *ent
    of a row of A with the accumulator and drops what lies below the last bit of the largest addend (Fasi et al., PeerJ
    CS 2021, for earlier parts). In fp32 accumulators that costs less than one epsilon an instruction, half of one on
    average, always towards zero, so that it adds up; seen on an H200 in tf32: 0.64 epsilon an instruction at every k
-   from 1024 to 16384, in entries whose partial sums were larger than what they ended as. Hopper's fp8 instructions keep about 13 bits below the leading one (DeepSeek-V3 report, arXiv 2412.19437,
-   3.3.2); without fast accumulation the library moves the sum to fp32 registers every few instructions, which keeps
-   the loss independent of k. */
+   from 1024 to 16384, in entries whose partial sums were larger than what they ended as. Hopper's fp8 instructions keep
+   about 13 bits below the leading one (DeepSeek-V3 report, arXiv 2412.19437, 3.3.2); without fast accumulation the
+   library moves the sum to fp32 registers every few instructions, which keeps the loss independent of k. */
 double gemm_tolerance(const struct gemm_problem *problem, bool fast_accumulation) {
     const double fp8_epsilon = 0x1p-13, fp8_moved_often = 0x1p-8;
     enum dtype dtype = problem->dtype;

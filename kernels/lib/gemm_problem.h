@@ -12,8 +12,8 @@
    int8. The scales that undo it make alpha 2^-12 in fp8; the int8 product is left in integers.
 
    Scales, fp8 alone: one a tensor, in alpha; or one a row of A and a column of B, a row's 128 elements along k, or a
-   block of 128 x 128. These are not all the same: (1 + u) / factor with a seeded u in [0, 1), so that a scale applied to
-   the wrong block is seen; alpha then is 1. */
+   block of 128 x 128. These are not all the same: (1 + u) / factor with a seeded u in [0, 1), so that a scale applied
+   to the wrong block is seen; alpha then is 1. */
 #ifndef KERNELS_GEMM_PROBLEM_H
 #define KERNELS_GEMM_PROBLEM_H
 
@@ -51,6 +51,7 @@ struct gemm_problem {
     int64_t m, n, k;
     enum dtype dtype;  /* of A and B */
     enum dtype output; /* of C */
+    bool a_transposed; /* A is stored k x m: set it where that is asked for */
     bool b_transposed; /* B is stored n x k, as the matrix units want it in 8-bit formats */
     double factor;     /* of the data */
     double alpha;      /* C = alpha A B of the stored numbers, each with its scale */

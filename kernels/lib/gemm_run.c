@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "bench/blas.h"
-#include "bench/check.h"
 #include "bench/random.h"
 
 void gemm_describe(const struct run *run, struct work *work) {
@@ -32,13 +31,19 @@ void gemm_setup(struct run *run) {
     bench_output(run, gemm->c, gemm_output_bytes(problem), PLACE_HOST, false);
 }
 
+struct gemm_matrices gemm_matrices(const struct gemm_problem *p, const void *a, const void *b, const void *c) {
+    return (struct gemm_matrices){
+        .a = {a, p->dtype, p->m, p->k, p->a_transposed ? p->m : p->k, p->a_transposed},
+        .b = {b, p->dtype, p->k, p->n, p->b_transposed ? p->k : p->n, p->b_transposed},
+        .c = {c, p->output, p->m, p->n, p->n, false},
+    };
+}
+
 /* On the host C is at hand; on a device gemm_fetch has done the same there. */
 static void compare_on_host(struct run *run, struct gemm *gemm) {
     const struct gemm_problem *p = &gemm->problem;
-    struct matrix a = {gemm->a, p->dtype, p->m, p->k, p->k, false};
-    struct matrix b = {gemm->b, p->dtype, p->k, p->n, p->b_transposed ? p->k : p->n, p->b_transposed};
-    struct matrix c = {gemm->c, p->output, p->m, p->n, p->n, false};
-    gemm->freivalds = freivalds_error(a, b, c, p->alpha, 2, run->seed);
+    struct gemm_matrices matrices = gemm_matrices(p, gemm->a, gemm->b, gemm->c);
+    gemm->freivalds = freivalds_error(matrices.a, matrices.b, matrices.c, p->alpha, 2, run->seed);
     for (int s = 0; s < gemm->entry_count; s++)
         gemm->entry_value[s] = dtype_load(p->output, gemm->c, (size_t)gemm->entry[s]);
 }
@@ -73,9 +78,11 @@ void gemm_setup_openblas(struct run *run) {
 void gemm_run_openblas(struct run *run) {
     struct gemm *gemm = run->state;
     const struct gemm_problem *p = &gemm->problem;
-    int64_t row = p->b_transposed ? p->k : p->n;
+    int64_t row_a = p->a_transposed ? p->m : p->k, row_b = p->b_transposed ? p->k : p->n;
     if (p->dtype == DTYPE_fp64)
-        blas_gemm_fp64(false, p->b_transposed, p->m, p->n, p->k, 1, gemm->a, p->k, gemm->b, row, 0, gemm->c, p->n);
+        blas_gemm_fp64(p->a_transposed, p->b_transposed, p->m, p->n, p->k, 1, gemm->a, row_a, gemm->b, row_b, 0,
+                       gemm->c, p->n);
     else
-        blas_gemm_fp32(false, p->b_transposed, p->m, p->n, p->k, 1, gemm->a, p->k, gemm->b, row, 0, gemm->c, p->n);
+        blas_gemm_fp32(p->a_transposed, p->b_transposed, p->m, p->n, p->k, 1, gemm->a, row_a, gemm->b, row_b, 0,
+                       gemm->c, p->n);
 }

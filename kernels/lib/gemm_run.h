@@ -3,6 +3,7 @@
 #ifndef KERNELS_GEMM_RUN_H
 #define KERNELS_GEMM_RUN_H
 
+#include "bench/check.h"
 #include "kernels/lib/gemm_problem.h"
 
 #ifdef __cplusplus
@@ -21,6 +22,12 @@ struct gemm { /* run->state */
     double freivalds;                 /* on a device, the error of the test run there by gemm_fetch */
     bool fast_accumulation;           /* the variant adds fp8 products in the short accumulator alone */
 };
+
+/* A, B and C of a problem in memory, for the checks of check.h and device_matrix.h. */
+struct gemm_matrices {
+    struct matrix a, b, c;
+};
+struct gemm_matrices gemm_matrices(const struct gemm_problem *problem, const void *a, const void *b, const void *c);
 
 /* Defined by the program: the product that a case asks for. Sees what `covers` of bench.h sees, and seed and zeros. */
 struct gemm_problem gemm_problem_of(const struct run *run);

@@ -1,17 +1,18 @@
 /* gemm_wgmma.h: C = A B in bf16 with fp32 sums by our own kernel for Hopper: bulk tensor copies feed warpgroup matrix
-   instructions. For .cu files. C (m x n) is row major; A is m x k, or k x m with a_transposed; B is k x n, or n x k with
-   b_transposed: any of the four, which is what a layer's forward and backward products need. */
+   instructions. For .cu files. C (m x n) is row major; A is m x k, or k x m with a_transposed; B is k x n, or n x k
+   with b_transposed: any of the four, which is what a layer's forward and backward products need. */
 #ifndef KERNELS_GEMM_WGMMA_H
 #define KERNELS_GEMM_WGMMA_H
 
 #include "kernels/lib/tensor_copy.h"
 
-/* What the copies of one kernel are about; by value to the kernel. */
+/* To the kernel, by value: D = L R, where D is C or C transposed. */
 struct gemm_wgmma_arguments {
-    CUtensorMap a, b, c;
-    int rows, columns; /* of C, in tiles of a cluster */
+    CUtensorMap left, right, c;
+    int rows, columns; /* of D, in tiles of a cluster */
     int k_steps;
-    int group;         /* clusters walk over C in bands of so many rows of tiles */
+    int group;         /* clusters walk over D in bands of so many rows of tiles */
+    int bytes;         /* that a stage receives */
 };
 
 struct gemm_wgmma {

@@ -40,7 +40,7 @@ static __device__ __forceinline__ void cluster_barrier(void) {
                      : "memory");
 }
 
-/* Four 8 x 8 matrices of 16-bit numbers, each thread's pair of matrix i in word[i] as the matrix instructions leave
+/* Four 8 x 8 matrices of 16-bit numbers, each thread's pair of matrix i in word<i> as the matrix instructions leave
    them; thread t gives the address of row t % 8 of matrix t / 8, 16 bytes. By all threads of a warp. */
 static __device__ __forceinline__ void store_matrices(void *row, uint32_t word0, uint32_t word1, uint32_t word2,
                                                       uint32_t word3) {

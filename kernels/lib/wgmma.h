@@ -5,9 +5,10 @@
 
    Functions: wgmma_<type>_<sums>_n<n>_ss(d, a, b, accumulate), with A and B in shared memory, and .._rs with A in
    registers. type: fp16, bf16, tf32, fp8_e4m3, fp8_e5m2 with sums fp32 (float d[n / 2]), int8 with int32 (int32_t
-   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256; bf16 192.
-   accumulate: false leaves the old D out of the sum. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (from
-   64), _at_ an A whose m is, from shared memory; see wgmma_transposed_descriptor. A function only issues; the order of things is
+   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256, and
+   of bf16 192. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (from n = 64), .._at_.. an A whose m is,
+   from shared memory: see wgmma_transposed_descriptor.
+   accumulate: false leaves the old D out of the sum. A function only issues; the order of things is
      shared memory written by threads: fence_for_copy_engine() of bulk_copy.h, then a barrier
      wgmma_fence()            before the first instruction, and whenever d or a was touched since
      wgmma_..(..)             one or many, on the same d too
@@ -65,8 +66,8 @@ static __device__ inline uint64_t wgmma_tile_descriptor(const void *tile, unsign
     return wgmma_descriptor((const char *)tile + k_bytes, 16, 8 * WGMMA_ROW_BYTES, WGMMA_SWIZZLE_128);
 }
 
-/* Of a 16-bit tile with m or n contiguous, from its row k (a multiple of 8): blocks of 64 along m or n, block_bytes from
-   one to the next, each with SWIZZLE_128 and a row for each k. */
+/* Of a 16-bit tile with m or n contiguous, from its row k (a multiple of 8): blocks of 64 along m or n, block_bytes
+   from one to the next, each with SWIZZLE_128 and a row for each k. */
 enum { WGMMA_BLOCK = 64 };
 static __device__ inline uint64_t wgmma_transposed_descriptor(const void *tile, unsigned k, unsigned block_bytes) {
     return wgmma_descriptor((const char *)tile + k * WGMMA_ROW_BYTES, block_bytes, 8 * WGMMA_ROW_BYTES,
