@@ -34,7 +34,8 @@ static inline __attribute__((always_inline)) vector_float multiply_add(vector_fl
 }
 
 /* accumulator[row][v] += sum over step of splat(scalar[row * row_stride + step * step_stride]) * vector[step][v] for
-   `rows` rows, after rescaling what accumulator holds (rescale NULL: it holds nothing yet). */
+   `rows` rows, after rescaling what accumulator holds (rescale NULL: it holds nothing yet). What is added begins at 0:
+   sums of sums keep the rounding errors of 16384 keys at a fifth of those of one long sum. */
 static inline __attribute__((always_inline)) void multiply_rows(vector_float *accumulator, const vector_float *rescale,
                                                                 const float *scalar, int64_t row_stride,
                                                                 int64_t step_stride, const vector_float *vector,
@@ -42,7 +43,7 @@ static inline __attribute__((always_inline)) void multiply_rows(vector_float *ac
     vector_float sum[REGISTER_ROWS][TILE_VECTORS];
     for (int row = 0; row < rows; row++)
         for (int v = 0; v < TILE_VECTORS; v++)
-            sum[row][v] = rescale ? accumulator[row * TILE_VECTORS + v] * rescale[v] : vector_splat(0);
+            sum[row][v] = vector_splat(0);
     for (int64_t step = 0; step < steps; step++) {
         vector_float x[TILE_VECTORS];
         for (int v = 0; v < TILE_VECTORS; v++) x[v] = vector[step * TILE_VECTORS + v];
@@ -51,7 +52,10 @@ static inline __attribute__((always_inline)) void multiply_rows(vector_float *ac
                 sum[row][v] = multiply_add(sum[row][v], &scalar[row * row_stride + step * step_stride], x[v], pairs);
     }
     for (int row = 0; row < rows; row++)
-        for (int v = 0; v < TILE_VECTORS; v++) accumulator[row * TILE_VECTORS + v] = sum[row][v];
+        for (int v = 0; v < TILE_VECTORS; v++) {
+            vector_float *to = &accumulator[row * TILE_VECTORS + v];
+            *to = rescale ? *to * rescale[v] + sum[row][v] : sum[row][v];
+        }
 }
 
 /* All rows, as many at a time as the registers hold. step_stride 1 for tokens, row_stride 1 for dimensions: known here,
