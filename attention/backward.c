@@ -42,12 +42,13 @@ static const struct axis axes[] = {
     {0},
 };
 
-/* The quick preset on a device asks about two lengths, and for the price of determinism at the longer one and head_dim
+/* The quick preset asks about two lengths, and on a device for the price of determinism at the longer one and head_dim
    128: planning cuDNN's graphs and checking in fp64 take longer than the samples. */
 static bool covers(const struct run *run) {
     const int64_t *value = run->value, seq = value[PROBLEM_AXIS_SEQ];
     if (!problem_covers(run)) return false;
-    if (run->preset != PRESET_QUICK || run->variant->place == PLACE_HOST) return true;
+    if (run->preset != PRESET_QUICK) return true;
+    if (run->variant->place == PLACE_HOST) return seq == 512 || seq == 2 * KIB;
     bool priced = seq == 8 * KIB && value[PROBLEM_AXIS_HEAD_DIM] == 128;
     return (seq == 2 * KIB || seq == 8 * KIB) && (priced || !value[AXIS_DETERMINISTIC]);
 }

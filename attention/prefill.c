@@ -7,8 +7,8 @@
 
    Presets on a device hold two grids, of which covers below leaves what lies between. That of the FlashAttention papers
    (arXiv 2205.14135, 2307.08691, 2407.08608): 16k tokens in all, hidden 2048, masks full, causal and sliding. And, in
-   full, that of LongCA-bench (arXiv 2510.17896): one sequence, 64 heads of 128 with 8 or 64 of keys, every mask at 1K to
-   48K, masks that choose blocks at 16K to 128K, with 20, 50 and 80 % kept. quick has every mask at one length.
+   full, that of LongCA-bench (arXiv 2510.17896): one sequence, 64 heads of 128 with 8 or 64 of keys, every mask at 1K
+   to 48K, masks that choose blocks at 16K to 128K, with 20, 50 and 80 % kept. quick has every mask at one length.
 
    FLOPs: 4 * area * batch * heads * head_dim, area = pairs of query and key that the mask allows, counted exactly
    (causal: seq (seq + 1) / 2, not half the square); the softmax is not counted, nor that a clipped one multiplies query
@@ -22,8 +22,8 @@
    the operands that were timed: op/softmax_reference.c. Data: seeded N(0,1), or with outliers (--inputs).
 
    Limits: value vectors are as long as key vectors; no dropout, no bias. The plain kernel is in presets up to 0.3 TFLOP
-   without the mask. Masks that choose blocks have the time of a call as a row of its own, for the report's plot over the
-   kept share.
+   without the mask. Masks that choose blocks have the time of a call as a row of its own, for the report's plot over
+   the kept share.
 
    NOTES
    - tiled on an EPYC with AVX-512, one thread, full mask, 2048 tokens, head_dim 64: 199 GFLOP/s, where FMA chains reach
@@ -80,7 +80,7 @@ static bool covers_long(const struct run *run) {
            value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && asks_blocks(run);
 }
 
-/* On the host: grouped heads and bf16 at one length, but in full; openblas takes fp32, and other masks in full alone. */
+/* On the host grouped heads and bf16 at one length, but in full; openblas takes fp32, other masks in full alone. */
 static bool covers_host(const struct run *run) {
     bool blas = strcmp(run->variant->backend, "openblas") == 0;
     bool fp32 = bench_dtype(run) == DTYPE_fp32, grouped = run->value[PROBLEM_AXIS_GROUP] > 1;

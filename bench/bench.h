@@ -117,8 +117,8 @@ struct variant {
     bool no_graph;                    /* cannot be captured: --cache hot then times back-to-back calls */
 };
 
-/* An option of one program that is no axis: --name ARGUMENT. set is called once, before anything is measured; false with
-   one line in reason (512 bytes) ends the program as bad usage. */
+/* An option of one program that is no axis: --name ARGUMENT. set is called once, before anything is measured; false
+   with one line in reason (512 bytes) ends the program as bad usage. */
 struct setting {
     const char *name, *argument, *help;
     bool (*set)(const char *word, char *reason);

@@ -130,7 +130,8 @@ static bool read_lines(struct reader *reader, FILE *file, struct mask_pieces *pi
     char line[LINE_SIZE], *word[WORDS_MAX];
     while (fgets(line, sizeof(line), file)) {
         reader->line++;
-        if (!strchr(line, '\n') && !feof(file)) return refuse(reader, "a line of more than %d characters", LINE_SIZE - 2);
+        if (!strchr(line, '\n') && !feof(file))
+            return refuse(reader, "a line of more than %d characters", LINE_SIZE - 2);
         int count = split(line, word);
         if (count == 0) continue;
         if (reader->queries == 0) {

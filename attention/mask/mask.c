@@ -162,8 +162,9 @@ int64_t mask_row(const struct mask *mask, int64_t head, int64_t query, struct ma
         if (new.begin < new.end) range[count++] = new;
     }
     int64_t row = grid->query_blocks ? mask_find(grid->query_edge, grid->query_blocks, query) : 0;
+    const uint64_t *chosen = grid->bits + (head * grid->query_blocks + row) * grid->words;
     for (int64_t word = 0; word < grid->words; word++)
-        for (uint64_t bits = grid->bits[(head * grid->query_blocks + row) * grid->words + word]; bits; bits &= bits - 1) {
+        for (uint64_t bits = chosen[word]; bits; bits &= bits - 1) {
             int64_t block = word * 64 + __builtin_ctzll(bits);
             range[count++] = (struct mask_range){grid->key_edge[block], grid->key_edge[block + 1]};
         }

@@ -2,8 +2,8 @@
    define them. p is a query's position among the keys, query + keys - queries.
 
    Nearly all of them are unions of bands: keys max(begin, p - left) .. min(end - 1, p + right), with an end of the band
-   cut at the edge of a document or of the sequence. Where nothing is cut the band is a BAND piece, where its left end is
-   cut a CAUSAL one, where its right end is an INVERSE_CAUSAL one, and FULL where both are. */
+   cut at the edge of a document or of the sequence. Where nothing is cut the band is a BAND piece, where its left end
+   is cut a CAUSAL one, where its right end is an INVERSE_CAUSAL one, and FULL where both are. */
 #include <math.h>
 
 #include "build.h"
@@ -81,7 +81,7 @@ static void add_longformer(struct mask_pieces *pieces, const struct mask *mask) 
     int64_t count = global_count(mask), half = mask->recipe.window / 2, keys = mask->keys;
     if (count == 0) add_band(pieces, mask, (struct band){0, keys, half, half, 0, keys});
     for (int64_t i = 0; i < count; i++) {
-        int64_t here = global_position(mask, i, count), next = i + 1 < count ? global_position(mask, i + 1, count) : keys;
+        int64_t here = global_position(mask, i, count), next = global_position(mask, i + 1, count);
         add_rectangle(pieces, mask, here, here + 1, 0, keys);
         add_band(pieces, mask, (struct band){here + 1, next, half, half, 0, keys});
         for (int64_t j = 0; j < count; j++) {

@@ -31,8 +31,8 @@ static double score_of(const struct head_rows *rows, const double *query_row, in
     return sum;
 }
 
-/* Clipping is of finished probabilities; without it a probability stays. *term: what clip_low was subtracted from, which
-   the rounding errors of the result are a share of. */
+/* Clipping is of finished probabilities; without it a probability stays. *term: what clip_low was added to, which the
+   rounding errors of the result are a share of. */
 static double clipped(const struct attention_options *options, double probability, double *term) {
     double low = (double)options->clip_low, high = (double)options->clip_high;
     *term = probability;
@@ -46,7 +46,8 @@ void attention_reference_row(const struct attention_problem *problem, const stru
                              int64_t batch, int64_t head, int64_t query, double *output, double *magnitude,
                              double *log_sum_exp) {
     const struct attention_options *options = &problem->options;
-    int64_t kv_head = head * problem->kv_heads / problem->heads, own = (batch * problem->heads + head) * problem->queries;
+    int64_t kv_head = head * problem->kv_heads / problem->heads;
+    int64_t own = (batch * problem->heads + head) * problem->queries;
     struct head_rows rows = {.problem = problem,
                              .key = buffers->key,
                              .value = buffers->value,

@@ -1,5 +1,5 @@
-/* tiled.h: a tile of queries of the tiled operator on the host, and the two products of a tile: what softmax_tiled.c and
-   tiled_products.c share. */
+/* tiled.h: a tile of queries of the tiled operator on the host, and the two products of a tile: what softmax_tiled.c
+   and tiled_products.c share. */
 #ifndef ATTENTION_TILED_H
 #define ATTENTION_TILED_H
 

@@ -61,8 +61,8 @@ static inline __attribute__((always_inline)) void multiply_rows(vector_float *ac
 /* All rows, as many at a time as the registers hold. step_stride 1 for tokens, row_stride 1 for dimensions: known here,
    so that the compiler sees it. */
 
-/* result[token] = rows of `token` times the tile's packed vectors, `steps` numbers or pairs, for tokens 0 .. tokens - 1.
-   Pairs: token_stride counts pairs. */
+/* result[token] = rows of `token` times the tile's packed vectors, `steps` numbers or pairs, for tokens 0 ..
+   tokens - 1. Pairs: token_stride counts pairs. */
 static inline __attribute__((always_inline)) void multiply_tokens_as(vector_float *result, const vector_float *packed,
                                                                      const float *token, int64_t token_stride,
                                                                      int64_t tokens, int64_t steps, bool pairs) {

@@ -21,8 +21,8 @@ const struct setting problem_settings[] = {
     {.name = "mask-file", .argument = "FILE", .help = "the ranges of the mask `file`", .set = set_mask_file}, {0}};
 
 static int64_t kv_heads_of(const struct run *run) {
-    int64_t heads = run->value[PROBLEM_AXIS_HIDDEN] / run->value[PROBLEM_AXIS_HEAD_DIM] / run->value[PROBLEM_AXIS_GROUP];
-    return heads > 0 ? heads : 1;
+    int64_t heads = run->value[PROBLEM_AXIS_HIDDEN] / run->value[PROBLEM_AXIS_HEAD_DIM];
+    return heads >= run->value[PROBLEM_AXIS_GROUP] ? heads / run->value[PROBLEM_AXIS_GROUP] : 1;
 }
 
 static bool same(const struct mask_recipe *a, const struct mask_recipe *b) {

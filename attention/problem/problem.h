@@ -104,7 +104,7 @@ extern const struct setting problem_settings[];
 
 /* Streams of the seeded data. */
 enum { STREAM_QUERY = 1, STREAM_KEY, STREAM_VALUE, STREAM_OUTPUT_GRADIENT, STREAM_SINK, STREAM_GATE };
-/* Element `index` of a stream as the axis inputs says, up to the last bit of logarithm and cosine the same everywhere. */
+/* Element `index` of a stream as the axis inputs says, up to the last bit of logarithm and cosine everywhere. */
 RANDOM_INLINE double problem_element(uint64_t seed, uint64_t stream, uint64_t index, bool outliers) {
     double value = random_normal(seed, stream, index);
     bool out = outliers && random_uniform(seed, stream + 100, index) < 0.001;

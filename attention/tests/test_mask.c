@@ -125,12 +125,14 @@ static void test_definitions(void **state) {
     (void)state;
     struct mask *causal = mask_new(MASK_causal, 2, 4, 0), *sliding = mask_new(MASK_causal_sliding, 4, 4, 1);
     struct mask *short_keys = mask_new(MASK_causal, 4, 2, 0), *full = mask_new(MASK_full, 2, 3, 0);
-    assert_true(mask_allows(causal, 0, 0, 2) && !mask_allows(causal, 0, 0, 3)); /* bottom right: the last sees the last */
+    assert_true(mask_allows(causal, 0, 0, 2) && !mask_allows(causal, 0, 0, 3)); /* bottom right: the last sees all */
     assert_true(mask_allows(causal, 0, 1, 3));
     assert_true(mask_allows(sliding, 0, 3, 3) && mask_allows(sliding, 0, 3, 2) && !mask_allows(sliding, 0, 3, 1));
     assert_false(mask_allows(sliding, 0, 2, 3));
-    for (int key = 0; key < 2; key++) assert_false(mask_allows(short_keys, 0, 0, key) || mask_allows(short_keys, 0, 1, key));
-    assert_true(mask_allows(short_keys, 0, 2, 0) && !mask_allows(short_keys, 0, 2, 1) && mask_allows(short_keys, 0, 3, 1));
+    for (int query = 0; query < 2; query++)
+        assert_false(mask_allows(short_keys, 0, query, 0) || mask_allows(short_keys, 0, query, 1));
+    assert_true(mask_allows(short_keys, 0, 2, 0) && mask_allows(short_keys, 0, 3, 1));
+    assert_false(mask_allows(short_keys, 0, 2, 1));
     assert_false(mask_allows(full, 0, 2, 0) || mask_allows(full, 0, 0, 3) || mask_allows(full, 0, -1, 0));
     assert_int_equal(mask_area(causal), 7);
     assert_int_equal(mask_area(sliding), 7);

@@ -6,7 +6,7 @@ set -u
 open_program prefill
 host="--place host --preset smoke --time-cap 0.002"
 
-measure $host --mask all --seq 131 --past 0,1500 --tokens 3 --hidden 192 --head-dim 48 --group 4 --block 32 \
+measure $host --mask all --seq 131 --past 700 --tokens 3 --hidden 192 --head-dim 48 --group 4 --block 32 \
     --window 90 --dtype fp32
 expect "odd shapes are right" all_right
 for mask in $("$program" --help | sed -n '/--mask LIST/,/smoke/s/^ *words: all, //p' | tr -d ,); do
@@ -18,12 +18,12 @@ expect "tiled has a row of chosen blocks" has variant,mask,status tiled,uniform_
 expect "a mask file that nobody named is declined" has mask,status file,skipped
 measure $host --mask full,causal,strided --seq 1 --past 0,1500 --tokens 3 --hidden 192 --head-dim 96 --dtype fp32,bf16
 expect "one token is right" all_right
-measure $host --mask causal --seq 200 --tokens 400 --dtype fp32,bf16 --option all --inputs all --group 2
+measure $host --variant tiled --mask causal --seq 200 --tokens 400 --dtype fp32,bf16 --option all --inputs all --group 2
 expect "options and outliers are right" all_right
 for option in none soft_cap alibi sink gate clipped; do
     expect "tiled $option has rows" has variant,option,dtype,status "tiled,$option,bf16,ok"
 done
-measure $host --mask uniform_blocks --seq 512 --kept 0,20,100 --block 16,64
+measure $host --variant tiled --mask uniform_blocks --seq 512 --kept 0,20,100 --block 16,64 --dtype fp32
 expect "every share of blocks is right" all_right
 measure $host --mask causal --threads 1 --seq 100 --tokens 300 --data zeros
 expect "zeros are right" all_right
@@ -57,7 +57,7 @@ done
 
 ranges() { # TEXT, lines between |
     printf '%s' "$1" | tr '|' '\n' >"$folder/ranges"
-    measure $host --mask file --mask-file "$folder/ranges" --seq 40 --tokens 40
+    measure $host --mask file --mask-file "$folder/ranges" --seq 40 --tokens 40 --group 1 --dtype fp32
 }
 head="queries 40 keys 40"
 ranges "# a document|$head|0 16 0 16 causal|16 40 0 4|16 40 20 40 inverse_causal # in two pieces|"

@@ -1,5 +1,5 @@
-/* test_tiles.c: plans of tiles against the masks' definitions, pair by pair, in both walks; areas of every mask; lengths
-   of documents. */
+/* test_tiles.c: plans of tiles against the masks' definitions, pair by pair, in both walks; areas of every mask;
+   lengths of documents. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
