@@ -2,7 +2,7 @@
 
    Many independent chains of dependent multiply-adds x = a x + b, which live in registers; nothing is loaded. FLOPs of
    a call: 2 a multiply-add (4 a lane of vdpbf16ps, 8 operations a lane of vpdpbusd, which add up products of two and
-   four neighbours). Bytes: none. After likwid's peakflops and Dolbeau's "Theoretical peak FLOPS per instruction set"
+   four neighbours; 64 and 128 an element of an AMX tile, whose dot products have 32 and 64 members). Bytes: none. After likwid's peakflops and Dolbeau's "Theoretical peak FLOPS per instruction set"
    (2018). Each host variant is compiled for its own instruction set and declines where the processor lacks it.
 
    Limit, host: ports x lanes x clock, the clock by dependent additions, by each thread of the team right after its
@@ -25,15 +25,15 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include "bench/counters.h"
 #include "bench/topology.h"
 #include "kernels/fma_peak.h"
 
-
-
-enum { REGISTER_MOST = 64 }; /* bytes */
+enum { REGISTER_MOST = 1024 }; /* bytes: of a tile; vectors have 64 */
 
 /* Walks every chain of one thread for `rounds` rounds. constants: a, FIRST and SECOND as the kernel wants them, read
    from memory so that the compiler cannot know them. */
@@ -64,7 +64,7 @@ typedef void walk(const void *start, const void *constants, int rounds, void *ou
 
 enum instructions {
 #if defined(__x86_64__)
-    SSE2, AVX2, AVX512, AVX512_BF16, AVX512_VNNI,
+    SSE2, AVX2, AVX512, AVX512_FP16, AVX512_BF16, AVX512_VNNI, AMX,
 #else
     VECTOR128,
 #endif
@@ -93,9 +93,16 @@ DEFINE_WALK(avx2_fp32, float, 32, 12, FOR_CPU("arch=haswell"))
 DEFINE_WALK(avx512_fp64, double, 64, 24, FOR_CPU("arch=skylake-avx512"))
 DEFINE_WALK(avx512_fp32, float, 64, 24, FOR_CPU("arch=skylake-avx512"))
 
+#if defined(__FLT16_MANT_DIG__)
+DEFINE_WALK(avx512_fp16, _Float16, 64, 24, FOR_CPU("arch=skylake-avx512,avx512fp16"))
+#define AVX512_FP16_WALK avx512_fp16
+#else
+#define AVX512_FP16_WALK NULL
+#endif
+
 /* Dot products of neighbours, added to an accumulator of four bytes. */
-typedef float vector_fp32 __attribute__((vector_size(REGISTER_MOST)));
-typedef int32_t vector_int32 __attribute__((vector_size(REGISTER_MOST)));
+typedef float vector_fp32 __attribute__((vector_size(64)));
+typedef int32_t vector_int32 __attribute__((vector_size(64)));
 #define DOT_BF16(x, a, b) x = (vector_fp32)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b)
 #define DOT_INT8(x, a, b) x = (vector_int32)_mm512_dpbusd_epi32((__m512i)x, (__m512i)a, (__m512i)b)
 #define DEFINE_DOT_WALK(name, vector, STEP, features)                                                                  \
@@ -105,13 +112,58 @@ typedef int32_t vector_int32 __attribute__((vector_size(REGISTER_MOST)));
 DEFINE_DOT_WALK(avx512_bf16, vector_fp32, DOT_BF16, "avx512f,avx512bw,avx512bf16")
 DEFINE_DOT_WALK(avx512_vnni, vector_int32, DOT_INT8, "avx512f,avx512bw,avx512vnni")
 
+/* AMX: tiles of 16 rows of 64 bytes. Five of the eight are chains, D (16 x 16) += A B, with A, FIRST and SECOND in the
+   others; the numbers of a tile are told by the register's number in the instruction, hence no arrays. */
+enum { TILE_BYTES = 1024, TILE_ROW = 64, TILE_CHAINS = 5 };
+struct tile_configuration {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+};
+#define FOR_TILES(DO) DO(0) DO(1) DO(2) DO(3) DO(4)
+#define TILE_LOAD(i) _tile_loadd(i, (const char *)start + (i) * TILE_BYTES, TILE_ROW);
+#define TILE_STORE(i) _tile_stored(i, (char *)out + (i) * TILE_BYTES, TILE_ROW);
+#define DEFINE_TILE_WALK(name, features, PRODUCT)                                                                      \
+    FOR_CPU(features) static void name(const void *start, const void *constants, int rounds, void *out) {              \
+        struct tile_configuration configuration = {.palette = 1};                                                      \
+        for (int i = 0; i < 8; i++) configuration.row_bytes[i] = TILE_ROW, configuration.rows[i] = 16;                 \
+        _tile_loadconfig(&configuration);                                                                              \
+        FOR_TILES(TILE_LOAD)                                                                                           \
+        _tile_loadd(5, constants, TILE_ROW);                                                                           \
+        for (int round = 0; round < rounds; round++) {                                                                 \
+            const char *first = (const char *)constants + (1 + round % 2) * TILE_BYTES;                                \
+            const char *second = (const char *)constants + (2 - round % 2) * TILE_BYTES;                               \
+            _tile_loadd(6, first, TILE_ROW);                                                                           \
+            _tile_loadd(7, second, TILE_ROW);                                                                          \
+            for (int pair = 0; pair < PAIRS; pair++) {                                                                 \
+                PRODUCT(0, 6) PRODUCT(1, 6) PRODUCT(2, 6) PRODUCT(3, 6) PRODUCT(4, 6)                                  \
+                PRODUCT(0, 7) PRODUCT(1, 7) PRODUCT(2, 7) PRODUCT(3, 7) PRODUCT(4, 7)                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+        FOR_TILES(TILE_STORE)                                                                                          \
+        _tile_release();                                                                                               \
+    }
+#define TILE_BF16(d, b) _tile_dpbf16ps(d, 5, b);
+#define TILE_INT8(d, b) _tile_dpbusd(d, 5, b);
+DEFINE_TILE_WALK(amx_bf16, "amx-tile,amx-bf16", TILE_BF16)
+DEFINE_TILE_WALK(amx_int8, "amx-tile,amx-int8", TILE_INT8)
+
+/* The kernel gives a process its tiles when it is asked. */
+static bool tiles_allowed(void) {
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* as in asm/prctl.h */
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
 static const struct kernel kernels[INSTRUCTIONS_COUNT][DTYPE_COUNT] = {
     [SSE2] = {[DTYPE_fp64] = {sse2_fp64, 13, 2, 2, DTYPE_fp64}, [DTYPE_fp32] = {sse2_fp32, 13, 4, 2, DTYPE_fp32}},
     [AVX2] = {[DTYPE_fp64] = {avx2_fp64, 12, 4, 2, DTYPE_fp64}, [DTYPE_fp32] = {avx2_fp32, 12, 8, 2, DTYPE_fp32}},
     [AVX512] = {[DTYPE_fp64] = {avx512_fp64, 24, 8, 2, DTYPE_fp64},
                 [DTYPE_fp32] = {avx512_fp32, 24, 16, 2, DTYPE_fp32}},
+    [AVX512_FP16] = {[DTYPE_fp16] = {AVX512_FP16_WALK, 24, 32, 2, DTYPE_fp16}},
     [AVX512_BF16] = {[DTYPE_bf16] = {avx512_bf16, 24, 16, 4, DTYPE_fp32}},
-    [AVX512_VNNI] = {[DTYPE_int8] = {avx512_vnni, 24, 16, 8, DTYPE_int32}}};
+    [AVX512_VNNI] = {[DTYPE_int8] = {avx512_vnni, 24, 16, 8, DTYPE_int32}},
+    [AMX] = {[DTYPE_bf16] = {amx_bf16, TILE_CHAINS, 256, 64, DTYPE_fp32},
+             [DTYPE_int8] = {amx_int8, TILE_CHAINS, 256, 128, DTYPE_int32}}};
 
 static const char *missing(enum instructions instructions) {
     __builtin_cpu_init();
@@ -121,12 +173,20 @@ static const char *missing(enum instructions instructions) {
     case AVX512: return __builtin_cpu_supports("avx512f") ? NULL : "no AVX-512 here";
     case AVX512_BF16: return __builtin_cpu_supports("avx512bf16") ? NULL : "no AVX512-BF16 here";
     case AVX512_VNNI: return __builtin_cpu_supports("avx512vnni") ? NULL : "no AVX512-VNNI here";
+    case AVX512_FP16: return __builtin_cpu_supports("avx512fp16") ? NULL : "no AVX512-FP16 here";
+    case AMX:
+        if (!__builtin_cpu_supports("amx-bf16") || !__builtin_cpu_supports("amx-int8")) return "no AMX here";
+        return tiles_allowed() ? NULL : "the system does not give out the tiles of AMX";
     default: return "unknown instructions";
     }
 }
 
 /* Steps of one register a clock, and how that is known. */
 static double steps_per_clock(enum instructions instructions, const char **source) {
+    if (instructions == AMX) {
+        *source = "a tile product in 16 clocks x measured clock";
+        return 1.0 / 16;
+    }
     bool adders = instructions == SSE2 && __builtin_cpu_is("amd");
     *source = adders ? "2 multipliers + 2 adders x measured clock" : "2 ports x measured clock";
     return instructions == SSE2 && !adders ? 1 : 2;
@@ -221,16 +281,29 @@ static const int affine[3] = {-1, FIRST, SECOND};
 static const int dot_bf16[3][2] = {{2, 3}, {3, -3}, {-1, 2}};
 static const int dot_int8[3][4] = {{1, 2, 3, 4}, {1, -2, 4, -3}, {2, -1, 0, 1}};
 
+/* Of a tile the dot products have 16 times as many members: the neighbours of `group` 0 as above, those of 1 to 14
+   taking back what each other add, those of 15 zero. */
+static int tile_sign(size_t group) {
+    return group == 0 ? 1 : group == 15 ? 0 : group % 2 == 0 ? -1 : 1;
+}
+
+static double factor_at(const struct fma_state *state, enum dtype dtype, size_t which, size_t i) {
+    size_t neighbours = 4 / dtype_size(dtype);
+    bool tiles = state->kernel->lanes == 256;
+    int value = dtype == DTYPE_bf16   ? dot_bf16[which][i % neighbours]
+                : dtype == DTYPE_int8 ? dot_int8[which][i % neighbours]
+                                      : affine[which];
+    if (tiles && which > 0) value *= tile_sign(i * dtype_size(dtype) / 64); /* rows of B are groups of A's columns */
+    return value;
+}
+
 static void make_constants(struct fma_state *state, enum dtype dtype) {
-    size_t factors = (size_t)(state->kernel->lanes * state->kernel->operations / 2);
+    bool tiles = state->kernel->lanes == 256;
+    size_t bytes = tiles ? REGISTER_MOST : (size_t)(state->kernel->lanes * state->kernel->operations / 2) * dtype_size(dtype);
     for (size_t which = 0; which < 3; which++)
-        for (size_t i = 0; i < factors; i++) {
-            size_t at = which * factors + i;
-            double value = dtype == DTYPE_bf16   ? dot_bf16[which][i % 2]
-                           : dtype == DTYPE_int8 ? dot_int8[which][i % 4]
-                                                 : affine[which];
-            dtype_store(dtype, state->constants, at, value);
-        }
+        for (size_t i = 0; i < bytes / dtype_size(dtype); i++)
+            dtype_store(dtype, state->constants, which * bytes / dtype_size(dtype) + i,
+                        factor_at(state, dtype, which, i));
 }
 
 static void setup_host(struct run *run) {
@@ -301,8 +374,10 @@ static const struct variant variants[] = {
     [SSE2] = HOST_VARIANT("sse2"),
     [AVX2] = HOST_VARIANT("avx2"),
     [AVX512] = HOST_VARIANT("avx512"),
+    [AVX512_FP16] = HOST_VARIANT("avx512_fp16"),
     [AVX512_BF16] = HOST_VARIANT("avx512_bf16"),
     [AVX512_VNNI] = HOST_VARIANT("avx512_vnni"),
+    [AMX] = HOST_VARIANT("amx"),
 #else
     [VECTOR128] = HOST_VARIANT("vector128"),
 #endif
