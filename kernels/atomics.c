@@ -1,7 +1,7 @@
 /* atomics: how many atomic updates of memory go through, by operation, type and crowding?
 
-   Every thread updates one word after another; update u goes to word u % `targets`, a power of two: with 1 all meet in one word, with
-   many nobody meets anybody and the lanes of a warp are side by side.
+   Every thread updates one word after another; update u goes to word u % `targets`, a power of two: with 1 all meet in
+   one word, with many nobody meets anybody and the lanes of a warp are side by side.
      global   words in device memory, which the L2 updates      shared   words of each block's own shared memory
      openmp   the same on the host, by all threads
    `result` used: the value before is asked for (an instruction that returns), discarded: it is not (a reduction).

@@ -1,8 +1,8 @@
 /* atomics.cu: the same on a CUDA device, one block of 1024 threads on each multiprocessor, 32 updates a thread, in one
    launch; the words are zeroed before each.
 
-   NOTES. Where 1 is added to 32-bit words of shared memory and nobody asks for the value before, the lanes of a warp that
-   meet in a word are counted at once (ATOMS.POPC.INC): such rows do not fall with crowding. */
+   NOTES. Where 1 is added to 32-bit words of shared memory and nobody asks for the value before, the lanes of a warp
+   that meet in a word are counted at once (ATOMS.POPC.INC): such rows do not fall with crowding. */
 #include "bench/cuda.h"
 #include "kernels/atomics.h"
 #include "kernels/lib/device_clock.h"
@@ -63,9 +63,10 @@ static __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x == 0) arguments.spans[blockIdx.x] = span;
 }
 
-#define KERNELS(operation, word)                                                                                       \
-    {{(const void *)update_words<operation, word, false, false>, (const void *)update_words<operation, word, false, true>}, \
-     {(const void *)update_words<operation, word, true, false>, (const void *)update_words<operation, word, true, true>}}
+#define KERNEL_PAIR(operation, word, shared)                                                                           \
+    {(const void *)update_words<operation, word, shared, false>,                                                       \
+     (const void *)update_words<operation, word, shared, true>}
+#define KERNELS(operation, word) {KERNEL_PAIR(operation, word, false), KERNEL_PAIR(operation, word, true)}
 #define INTEGER_KERNELS(operation) {KERNELS(operation, int), KERNELS(operation, unsigned long long)}
 static const void *const kernels[OPERATION_COUNT][TYPE_COUNT][2][2] = {
     {KERNELS(OPERATION_ADD, int), KERNELS(OPERATION_ADD, unsigned long long), KERNELS(OPERATION_ADD, float),

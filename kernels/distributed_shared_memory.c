@@ -12,8 +12,8 @@
 
    Bytes: what all blocks read or write. FLOPs: none. Limit of local: 128 B a clock and multiprocessor, as it is the own
    memory; of the others none is known. Time is taken inside the kernel.
-   Check: the walk's last node; each block's sum of all that it read, or, after a cluster barrier and weighted by place, of
-   all that was written to it, exactly.
+   Check: the walk's last node; each block's sum of all that it read, or, after a cluster barrier and weighted by place,
+   of all that was written to it, exactly.
  * needs: cuda
  */
 #include "kernels/distributed_shared_memory.h"

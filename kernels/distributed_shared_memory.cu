@@ -1,14 +1,16 @@
 /* distributed_shared_memory.cu: a block of 1024 threads on each multiprocessor, with a tile of 64 KiB. In flight: 1024
-   threads x 4 loads x 16 bytes, 64 KiB. The floor of a throughput launch is 16 MiB a multiprocessor at 128 B/clk, 131072
-   clocks. */
+   threads x 4 loads x 16 bytes, 64 KiB. The floor of a throughput launch is 16 MiB a multiprocessor at 128 B/clk,
+   131072 clocks. */
 #include "bench/cuda.h"
 #include "kernels/distributed_shared_memory.h"
 #include "kernels/lib/cluster.h"
 #include "kernels/lib/device_clock.h"
+#include "kernels/lib/device_sum.h"
 
 /* SHARED_BYTES: more than half of a multiprocessor's, so that it holds one block. */
-enum { THREADS = 1024, NODE_BYTES = 16, TILE_BYTES = TILE_WORDS * 4, VECTORS = TILE_BYTES / 16, SHARED_BYTES = 120 << 10 };
-static_assert(VECTORS % THREADS == 0 && (int)NODES * NODE_BYTES <= TILE_BYTES && TILE_BYTES <= SHARED_BYTES,
+enum { THREADS = 1024, NODE_BYTES = 16, SHARED_BYTES = 120 << 10, TILE_BYTES = TILE_WORDS * 4 };
+enum { VECTORS = TILE_BYTES / 16 };
+static_assert((int)VECTORS % THREADS == 0 && (int)NODES * NODE_BYTES <= TILE_BYTES && TILE_BYTES <= SHARED_BYTES,
               "whole steps");
 
 struct cluster_arguments {
@@ -85,10 +87,6 @@ static __device__ uint32_t go_round(const struct cluster_arguments *arguments, u
     return sum;
 }
 
-static __device__ void add_up(uint32_t *total, uint32_t sum) {
-    for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_down_sync(0xffffffffu, sum, distance);
-    if (threadIdx.x % 32 == 0) atomicAdd(total, sum);
-}
 #endif
 
 /* The nodes are written by the block that walks, as addresses that it can use. */
@@ -134,13 +132,13 @@ static __global__ void __launch_bounds__(THREADS)
     device_span_begin(&span);
     sum = go_round<writes>(&arguments, cluster_address(tile, target), target);
     if (writes) cluster_barrier(); /* all stores have arrived */
-    else add_up(&total, sum);
+    else device_add_up(&total, sum);
     __syncthreads();
     device_span_end(&span);
     if (writes) {
         sum = 0;
         for (unsigned at = threadIdx.x; at < VECTORS; at += THREADS) sum += weighted(tile[at], at);
-        add_up(&total, sum);
+        device_add_up(&total, sum);
         __syncthreads();
     }
     if (threadIdx.x == 0) {
@@ -192,8 +190,8 @@ static void setup_write(struct run *run) {
 static void launch(struct run *run) {
     struct cluster_device *device = (struct cluster_device *)run->device_state;
     void *arguments[] = {&device->arguments};
-    cluster_launch(run, device->kernel, device->blocks, THREADS, (unsigned)run->value[AXIS_CLUSTER], false, SHARED_BYTES,
-                   arguments);
+    cluster_launch(run, device->kernel, device->blocks, THREADS, (unsigned)run->value[AXIS_CLUSTER], false,
+                   SHARED_BYTES, arguments);
 }
 
 static void measure_latency(struct run *run) {

@@ -2,14 +2,14 @@
 
    DPX: additions with a maximum or minimum, maxima of three, and such with a floor of zero (relu), on one 32-bit number
    or two of 16 bits: the inner step of Smith-Waterman, Floyd-Warshall and their like. On Hopper they are instructions;
-   devices before it make each of several. All that CUDA has, 36 intrinsics; after arXiv 2402.13499 and 2501.12084, whose
-   15 are among them.
+   devices before it make each of several. All that CUDA has, 36 intrinsics; after arXiv 2402.13499 and 2501.12084,
+   whose 15 are among them.
 
    latency     clocks from one to the next that needs its result, of one warp
    throughput  lanes_per_clock: of all warps that a multiprocessor holds
 
-   A step is x = viaddmax(x, a, y), vimax3(x, y, a), vimax_relu(x, y), or, of vibmax, the larger (x, y) and its predicate
-   folded in by an exclusive or. Limit of the rate: 128 lanes a clock and multiprocessor. Bytes, FLOPs: none.
+   A step is x = viaddmax(x, a, y), vimax3(x, y, a), vimax_relu(x, y), or, of vibmax, the larger (x, y) and its
+   predicate folded in by an exclusive or. Limit of the rate: 128 lanes a clock and multiprocessor. Bytes, FLOPs: none.
    Check: lib/instruction_chain.h; each step against the same in plain arithmetic, exactly.
 
    NOTES. Published figures of 2 to 4 clocks come from compilers that folded steps. Here y is what x was a step before,

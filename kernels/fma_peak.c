@@ -2,8 +2,9 @@
 
    Many independent chains of dependent multiply-adds x = a x + b, which live in registers; nothing is loaded. FLOPs of
    a call: 2 a multiply-add (4 a lane of vdpbf16ps, 8 operations a lane of vpdpbusd, which add up products of two and
-   four neighbours; 64 and 128 an element of an AMX tile, whose dot products have 32 and 64 members). Bytes: none. After likwid's peakflops and Dolbeau's "Theoretical peak FLOPS per instruction set"
-   (2018). Each host variant is compiled for its own instruction set and declines where the processor lacks it.
+   four neighbours; 64 and 128 an element of an AMX tile, whose dot products have 32 and 64 members). Bytes: none. After
+   likwid's peakflops and Dolbeau's "Theoretical peak FLOPS per instruction set" (2018). Each host variant is compiled
+   for its own instruction set and declines where the processor lacks it.
 
    Limit, host: ports x lanes x clock, the clock by dependent additions, by each thread of the team right after its
    work, while all are busy. Two ports for multiply-adds are assumed. A processor with half as many, or with 256-bit
@@ -299,7 +300,8 @@ static double factor_at(const struct fma_state *state, enum dtype dtype, size_t 
 
 static void make_constants(struct fma_state *state, enum dtype dtype) {
     bool tiles = state->kernel->lanes == 256;
-    size_t bytes = tiles ? REGISTER_MOST : (size_t)(state->kernel->lanes * state->kernel->operations / 2) * dtype_size(dtype);
+    size_t factors = (size_t)(state->kernel->lanes * state->kernel->operations / 2);
+    size_t bytes = tiles ? REGISTER_MOST : factors * dtype_size(dtype);
     for (size_t which = 0; which < 3; which++)
         for (size_t i = 0; i < bytes / dtype_size(dtype); i++)
             dtype_store(dtype, state->constants, which * bytes / dtype_size(dtype) + i,

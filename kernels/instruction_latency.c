@@ -8,8 +8,8 @@
    throughput  lanes_per_clock: instructions of single threads a clock, of one multiprocessor full of warps
 
    int64 instructions are made of several; a conversion is there and back and counts as two; sin and cos include the
-   multiplication by 1 / 2 pi, rcp an addition; vote is a comparison and a ballot. Bytes, FLOPs: none. Limit of the rate: 128 lanes a
-   clock and multiprocessor; in fp64, on Hopper, 64.
+   multiplication by 1 / 2 pi, rcp an addition; vote is a comparison and a ballot. Bytes, FLOPs: none. Limit of the
+   rate: 128 lanes a clock and multiprocessor; in fp64, on Hopper, 64.
    Check: lib/instruction_chain.h. Integers, sums, products and conversions exactly; the special functions, approximate
    by definition, each step to the error that the PTX ISA allows.
 

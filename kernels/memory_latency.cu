@@ -11,14 +11,13 @@
      near_hit, far_hit    the mean of the group with the shorter, the longer times
      near_miss, far_miss  the same with the L2 flushed before: what memory adds
 
-   Of the first three both clocks are read inside the kernel, around the steps alone: clock64 for clocks, globaltimer for time, whose ticks
-   (up to a microsecond) are nothing beside a sample's milliseconds. Single accesses carry some clocks for reading the
-   clock. L1 does not outlive a kernel, so each launch walks
+   Of the first three both clocks are read inside the kernel, around the steps alone: clock64 for clocks, globaltimer
+   for time, whose ticks (up to a microsecond) are nothing beside a sample's milliseconds. Single accesses carry some
+   clocks for reading the clock. L1 does not outlive a kernel, so each launch walks
    a lap before it looks at the clock where one is short. */
 #include <stdlib.h>
 
 #include "bench/cuda.h"
-#include "bench/telemetry.h"
 #include "kernels/lib/device_clock.h"
 #include "kernels/memory_latency.h"
 
@@ -66,7 +65,8 @@ static __global__ void walk(unsigned long long *cursor, int64_t lap, int64_t ste
     elapsed->nanoseconds = device_timer() - start;
 }
 
-/* The same in shared memory, where the nodes do not outlive a kernel: they are linked by each. The cursor is an offset. */
+/* The same in shared memory, where the nodes do not outlive a kernel: they are linked by each. The cursor is an offset.
+   */
 template <bool by_index> static __device__ unsigned shared_step(unsigned base, unsigned node) {
     unsigned next;
     unsigned address = by_index ? base + node * 4 : node;
@@ -159,15 +159,6 @@ static void setup_cg(struct run *run) {
     setup(run, false);
 }
 
-static void wait_for_stream(struct run *run) {
-    cudaError_t status;
-    while ((status = cudaStreamQuery(run->stream)) == cudaErrorNotReady) {
-        cudaGetLastError();
-        telemetry_poll();
-    }
-    CUDA_CHECK(run, status);
-}
-
 static double sample_device(struct run *run, int64_t steps, double *clocks) {
     const struct latency_state *state = (const struct latency_state *)run->state;
     const struct latency_device *device = (const struct latency_device *)run->device_state;
@@ -179,7 +170,7 @@ static double sample_device(struct run *run, int64_t steps, double *clocks) {
         device->shared_kernel<<<1, 256, device->shared_bytes, run->stream>>>(
             state->tour, (unsigned)state->stride, device->cursor, lap, steps, device->elapsed);
     CUDA_CHECK_LAUNCH(run);
-    wait_for_stream(run);
+    device_wait(run);
     CUDA_CHECK(run, cudaMemcpy(&elapsed, device->elapsed, sizeof elapsed, cudaMemcpyDeviceToHost));
     *clocks = (double)elapsed.clocks;
     return 1e-9 * (double)elapsed.nanoseconds;
@@ -214,8 +205,8 @@ static int ascending(const void *p, const void *q) {
     return (a > b) - (a < b);
 }
 
-/* Means of the two groups that a threshold halfway between them parts (Ridler and Calvard, 1978). The slowest hundredth,
-   which waited for something else, is left out. */
+/* Means of the two groups that a threshold halfway between them parts (Ridler and Calvard, 1978). The slowest
+   hundredth, which waited for something else, is left out. */
 static void part(unsigned *clocks, size_t count, double mean[2]) {
     qsort(clocks, count, sizeof *clocks, ascending);
     count -= count / 100;
@@ -253,7 +244,7 @@ static void measure_parts(struct run *run, bool hit, int group) {
     if (hit) walk_parts<<<blocks, 1, 0, run->stream>>>(state->tour, state->stride, device->nodes, 7, 0, NULL, ends);
     walk_parts<<<blocks, 1, 0, run->stream>>>(state->tour, state->stride, device->nodes, 5, 1, clocks, ends);
     CUDA_CHECK_LAUNCH(run);
-    wait_for_stream(run);
+    device_wait(run);
     CUDA_CHECK(run, cudaMemcpy(copy, clocks, count * sizeof *copy, cudaMemcpyDeviceToHost));
     CUDA_CHECK(run, cudaMemcpy(at, ends, walkers * sizeof *at, cudaMemcpyDeviceToHost));
     part(copy, count, mean);

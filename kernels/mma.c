@@ -12,10 +12,11 @@
    throughput    16 warps on every multiprocessor, eight chains in each (fp8: one)
    throughput_one  the same on one multiprocessor
 
-   FLOP (int8: operations): 2 m n k an instruction, zeros of a sparse A included. Bytes: none outside the multiprocessor.
-   Time is taken inside the kernel. Limit: the matrix units at the boost clock, which on Hopper wgmma alone reaches (the
-   papers find 62.9 % with mma.sync). Limit of an interval: a quarter of a multiprocessor's units, at their rate.
-   Data: lib/matrix_chain.h; a slice is one instruction, or two of half its k; in fp64 also half or a quarter of one.
+   FLOP (int8: operations): 2 m n k an instruction, zeros of a sparse A included. Bytes: none outside the
+   multiprocessor. Time is taken inside the kernel. Limit: the matrix units at the boost clock, which on Hopper wgmma
+   alone reaches (the papers find 62.9 % with mma.sync). Limit of an interval: a quarter of a multiprocessor's units, at
+   their rate. Data: lib/matrix_chain.h; a slice is one instruction, or two of half its k; in fp64 also half or a
+   quarter of one.
 
    Check: every element of every accumulator, exactly, at the timed length.
 

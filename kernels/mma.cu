@@ -4,7 +4,7 @@
    at Hopper's 4096 and 1.98 GHz 0.26 ms. */
 #include "bench/cuda.h"
 #include "bench/device.h"
-#include "kernels/lib/device_clock.h"
+#include "kernels/lib/matrix_chain_device.h"
 #include "kernels/lib/mma_instructions.h"
 #include "kernels/mma.h"
 
@@ -55,7 +55,8 @@ template <typename operand, int a_count, int b_count, typename word, int count, 
 static __global__ void __launch_bounds__(WARPS * 32)
     mma_chains(const __grid_constant__ struct mma_arguments arguments) {
     const unsigned b_slice = sizeof(operand) == 8 ? CHAIN_SLICE_BYTES : b_count * 16;
-    operand a[CHAIN_SLICES][a_count], b[CHAIN_SLICES][b_count], last_a[slices][a_count] = {}, last_b[slices][b_count] = {};
+    operand a[CHAIN_SLICES][a_count], b[CHAIN_SLICES][b_count];
+    operand last_a[slices][a_count] = {}, last_b[slices][b_count] = {};
     word d[chains][count] = {};
 #pragma unroll
     for (int slice = 0; slice < CHAIN_SLICES; slice++) {
@@ -71,7 +72,8 @@ static __global__ void __launch_bounds__(WARPS * 32)
 #pragma unroll
         for (int slice = 0; slice < CHAIN_SLICES; slice += slices)
 #pragma unroll
-            for (int chain = 0; chain < chains; chain++) instruction(d[chain], a + slice, b + slice, arguments.metadata);
+            for (int chain = 0; chain < chains; chain++)
+                instruction(d[chain], a + slice, b + slice, arguments.metadata);
 #pragma unroll
     for (int chain = 0; chain < chains; chain++) instruction(d[chain], last_a, last_b, arguments.metadata);
     size_t warp = (blockIdx.x * (size_t)blockDim.x + threadIdx.x) / 32;
@@ -151,14 +153,6 @@ static const char *decline(const struct run *run) {
                  : "needs compute capability 8.0, on the device and in the build";
 }
 
-/* B as the instructions want it. */
-static const void *b_on_device(struct run *run, const struct matrix_chain *chain) {
-    if (run->value[AXIS_SPARSITY] == DENSE) return device_copy(run, chain->b, (size_t)chain->n * CHAIN_ROW_BYTES);
-    void *spread = bench_alloc(run, (size_t)chain->n * CHAIN_SPARSE_ROW_BYTES);
-    matrix_chain_spread(chain, spread);
-    return device_copy(run, spread, (size_t)chain->n * CHAIN_SPARSE_ROW_BYTES);
-}
-
 static void setup(struct run *run, unsigned blocks, unsigned warps, bool many) {
     struct mma_state *state = (struct mma_state *)run->state;
     const struct matrix_chain *chain = &state->chain;
@@ -171,8 +165,8 @@ static void setup(struct run *run, unsigned blocks, unsigned warps, bool many) {
     device_clock_setup(run, &device->clock, blocks);
     state->matrices = (int64_t)blocks * warps * device->chains;
     device->out_bytes = (size_t)(state->matrices * chain->m * chain->n) * dtype_size(chain->sums);
-    arguments->a = (const unsigned char *)device_copy(run, chain->a, (size_t)chain->m * CHAIN_ROW_BYTES);
-    arguments->b = (const unsigned char *)b_on_device(run, chain);
+    arguments->a = (const unsigned char *)matrix_chain_device_a(run, chain);
+    arguments->b = (const unsigned char *)matrix_chain_device_b(run, chain, run->value[AXIS_SPARSITY] == SPARSE);
     arguments->out = bench_device_alloc(run, device->out_bytes);
     arguments->spans = device->clock.spans;
     arguments->rounds = ROUNDS;

@@ -5,8 +5,8 @@
    x 16 bytes a multiprocessor; what saturates is where the curve over warps bends, and more loads a thread bring that
    point to fewer warps. After Volkov (2010), "Better performance at lower occupancy".
 
-   Bytes: read. FLOPs: none. Limit: the memory's bandwidth, of arrays of four times the L2 at least. Time is taken inside
-   the kernel. Check: the sum of all words (lib/linear_data.h), exactly.
+   Bytes: read. FLOPs: none. Limit: the memory's bandwidth, of arrays of four times the L2 at least. Time is taken
+   inside the kernel. Check: the sum of all words (lib/linear_data.h), exactly.
  * needs: cuda
  */
 #include "kernels/occupancy.h"

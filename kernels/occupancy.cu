@@ -1,7 +1,8 @@
-/* occupancy.cu: as many blocks of up to 32 warps as make `warps` on every multiprocessor; the dynamic shared memory that
-   they ask for keeps others out. Floor of 512 MiB at 4.8 TB/s: 112 us. */
+/* occupancy.cu: as many blocks of up to 32 warps as make `warps` on every multiprocessor; the dynamic shared memory
+   that they ask for keeps others out. Floor of 512 MiB at 4.8 TB/s: 112 us. */
 #include "bench/cuda.h"
 #include "kernels/lib/device_clock.h"
+#include "kernels/lib/device_sum.h"
 #include "kernels/occupancy.h"
 
 enum { BLOCK_WARPS_MOST = 32 };
@@ -40,8 +41,7 @@ static __global__ void __launch_bounds__(BLOCK_WARPS_MOST * 32)
 #pragma unroll
         for (int j = 0; j < loads; j++) sum += v[j].x + v[j].y;
     }
-    for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_down_sync(0xffffffffu, sum, distance);
-    if (threadIdx.x % 32 == 0) atomicAdd(arguments.sum, sum);
+    device_add_up(arguments.sum, sum);
     __syncthreads();
     device_span_end(&span);
     if (threadIdx.x == 0) arguments.spans[blockIdx.x] = span;

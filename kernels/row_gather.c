@@ -1,8 +1,8 @@
 /* row_gather: how fast are random rows of a table gathered, from the device's own memory and from the host's?
 
-   out[i] = table[index[i]], rows of `row` bytes at random: an embedding lookup, or the features of sampled neighbours in
-   graph training, where a table too large for the device stays in pinned host memory and the device reads it row by row
-   across the link (`memory` host), as out-of-core training does.
+   out[i] = table[index[i]], rows of `row` bytes at random: an embedding lookup, or the features of sampled neighbours
+   in graph training, where a table too large for the device stays in pinned host memory and the device reads it row by
+   row across the link (`memory` host), as out-of-core training does.
 
      openmp   host threads, memcpy of rows
      vector   a device, 16 bytes a thread, a row by neighbouring threads

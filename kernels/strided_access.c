@@ -71,7 +71,8 @@ static const struct {
     int64_t width;
     uint64_t (*read)(const void *array, int64_t from, int64_t to, int64_t stride);
     void (*fill)(uint64_t factor, void *array, int64_t from, int64_t to);
-} widths[] = {{1, read_1, fill_1}, {2, read_2, fill_2}, {4, read_4, fill_4}, {8, read_8, fill_8}, {16, read_16, fill_16}};
+} widths[] = {
+    {1, read_1, fill_1}, {2, read_2, fill_2}, {4, read_4, fill_4}, {8, read_8, fill_8}, {16, read_16, fill_16}};
 
 static size_t width_index(const struct run *run) {
     size_t i = 0;

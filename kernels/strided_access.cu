@@ -1,11 +1,12 @@
 /* strided_access.cu: the same on a CUDA device. Blocks of 256 threads, as many as the device holds, take chunks of 8
-   elements a thread; all loads of a chunk are issued before the first sum. Floor: bytes over memory bandwidth for strides
-   of 1.
+   elements a thread; all loads of a chunk are issued before the first sum. Floor: bytes over memory bandwidth for
+   strides of 1.
 
    NOTES. One chunk a block would end in an addition to one word for each warp of it, and these, 1.4 a nanosecond on an
    H200, would be the limit. */
 #include "bench/cuda.h"
 #include "kernels/lib/device_clock.h"
+#include "kernels/lib/device_sum.h"
 #include "kernels/strided_access.h"
 
 enum { THREADS = 256, UNROLL = 8, BLOCKS_PER_MULTIPROCESSOR = 8 };
@@ -38,8 +39,7 @@ static __global__ void __launch_bounds__(THREADS)
 #pragma unroll
         for (int j = 0; j < UNROLL; j++) sum += value_of(v[j]);
     }
-    for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_down_sync(0xffffffffu, sum, distance);
-    if (threadIdx.x % 32 == 0) atomicAdd(total, sum);
+    device_add_up(total, sum);
 }
 
 static const struct {

@@ -3,15 +3,17 @@
    latency and latency_clocks of one barrier, many in a row, with nothing between them:
      warp            __syncwarp of 32 threads
      block           __syncthreads of `block_threads`
-     mbarrier        the same threads by a barrier in shared memory (mbarrier arrive and wait), as asynchronous copies use
+     mbarrier        the same threads by a barrier in shared memory (mbarrier arrive and wait), as asynchronous copies
+                     use
      cluster         barrier.cluster of `blocks` blocks
      grid            all `blocks` of a cooperative launch, by one counter in global memory
    and call_time of a launch in a stream of many:
      cluster_launch  a kernel of one block a multiprocessor, in clusters of `blocks` (1: no clusters)
 
    Bytes, FLOPs: none. Limit: none known. Time is taken inside the kernel, cluster_launch by the host's clock.
-   Check: the same loop once more, in which everybody writes down the round before the barrier and looks at a neighbour's
-   (in the next warp, block of the cluster or of the grid) after it; nobody may be early, and all rounds must be made.
+   Check: the same loop once more, in which everybody writes down the round before the barrier and looks at a
+   neighbour's (in the next warp, block of the cluster or of the grid) after it; nobody may be early, and all rounds
+   must be made.
  * needs: cuda
  */
 #include "kernels/synchronization.h"

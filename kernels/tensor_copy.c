@@ -6,9 +6,9 @@
    load    ordinary loads of 16 bytes, to registers
 
    Each as itself, the throughput: `blocks` of 256 threads on every multiprocessor, each with as many boxes under way as
-   fit its share of the shared memory, at most 16 (of small boxes 16 groups of 8 KiB), over an array of `bytes`, and each
-   word of each box added up; and as .._latency: one block, one box at a time from L2, from the request to the end of the
-   wait, with the some ten clocks that two readings of the clock take. After arXiv 2501.12084.
+   fit its share of the shared memory, at most 16 (of small boxes 16 groups of 8 KiB), over an array of `bytes`, and
+   each word of each box added up; and as .._latency: one block, one box at a time from L2, from the request to the end
+   of the wait, with the some ten clocks that two readings of the clock take. After arXiv 2501.12084.
 
    Bytes: what is copied. FLOPs: none. Limit: memory, of arrays of four times the L2 at least.
    Check: the sum of all words copied; the array holds multiples of a random odd number, so that every word counts.

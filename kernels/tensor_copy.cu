@@ -88,7 +88,8 @@ static __device__ void start_barriers(uint64_t *barriers, unsigned count) {
 }
 
 template <enum kind kind>
-static __global__ void __launch_bounds__(THREADS) copy_throughput(const __grid_constant__ struct copy_arguments arguments) {
+static __global__ void __launch_bounds__(THREADS)
+    copy_throughput(const __grid_constant__ struct copy_arguments arguments) {
     extern __shared__ __align__(ALIGNMENT) unsigned char tiles[];
     __shared__ uint64_t barriers[STAGES_MOST];
     struct device_span span;
@@ -99,7 +100,7 @@ static __global__ void __launch_bounds__(THREADS) copy_throughput(const __grid_c
                    : kind == KIND_LOAD   ? load_all(&arguments, count)
                    : kind == KIND_ASYNC  ? async_all(&arguments, tiles, count)
                                          : copy_all<kind>(&arguments, tiles, barriers, count);
-    add_up(arguments.sum, sum);
+    device_add_up(arguments.sum, sum);
     __syncthreads();
     device_span_end(&span);
     if (threadIdx.x == 0) arguments.spans[blockIdx.x] = span;
@@ -140,7 +141,8 @@ static __device__ long long copy_one(const struct copy_arguments *arguments, uns
 
 /* All boxes once to bring them to L2, then once more. Thread 0's clocks, its own vectors of a box among them. */
 template <enum kind kind>
-static __global__ void __launch_bounds__(THREADS) copy_latency(const __grid_constant__ struct copy_arguments arguments) {
+static __global__ void __launch_bounds__(THREADS)
+    copy_latency(const __grid_constant__ struct copy_arguments arguments) {
     extern __shared__ __align__(ALIGNMENT) unsigned char tiles[];
     __shared__ uint64_t barriers[STAGES_MOST];
     struct device_span span = {};
@@ -157,7 +159,7 @@ static __global__ void __launch_bounds__(THREADS) copy_latency(const __grid_cons
         }
         device_span_end(&span);
     }
-    add_up(arguments.sum, sum);
+    device_add_up(arguments.sum, sum);
     if (threadIdx.x != 0) return;
     span.clocks = clocks;
     arguments.spans[0] = span;
@@ -196,7 +198,8 @@ static void setup(struct run *run, const void *kernel, bool latency, bool tensor
     if (arguments->stages > STAGES_MOST) arguments->stages = STAGES_MOST;
     arguments->stages = 1u << log2_of(arguments->stages); /* for the waits of cp.async */
     device->shared_bytes = (size_t)arguments->stages * arguments->unit_bytes;
-    CUDA_CHECK(run, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)device->shared_bytes));
+    CUDA_CHECK(run, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                         (int)device->shared_bytes));
     device_clock_setup(run, &device->clock, blocks);
     arguments->spans = device->clock.spans;
     uint32_t *array = (uint32_t *)bench_device_alloc(run, (size_t)state->bytes);
@@ -293,10 +296,10 @@ static const char *decline_bulk_latency(const struct run *run) {
 
 #define SETUP(word, kind)                                                                                              \
     static void setup_##word(struct run *run) {                                                                        \
-        setup(run, (const void *)copy_throughput<kind>, false, kind == KIND_TENSOR);                                                        \
+        setup(run, (const void *)copy_throughput<kind>, false, kind == KIND_TENSOR);                                   \
     }                                                                                                                  \
     static void setup_##word##_latency(struct run *run) {                                                              \
-        setup(run, (const void *)copy_latency<kind>, true, kind == KIND_TENSOR);                                                            \
+        setup(run, (const void *)copy_latency<kind>, true, kind == KIND_TENSOR);                                       \
     }
 SETUP(tensor, KIND_TENSOR)
 SETUP(bulk, KIND_BULK)

@@ -21,8 +21,8 @@ static inline int log2_of(int64_t value) {
     return bits;
 }
 
-/* A box is 64 words wide where there are rows to share the rest, which the others then do evenly; boxes are dealt out to
-   the dimensions in the same way. */
+/* A box is 64 words wide where there are rows to share the rest, which the others then do evenly; boxes are dealt out
+   to the dimensions in the same way. */
 static inline struct copy_shape copy_shape_make(int rank, int64_t box_bytes, int64_t bytes) {
     struct copy_shape shape = {.rank = rank, .extent = {0}, .box = {0}};
     int box = log2_of(box_bytes / 4), boxes = log2_of(bytes) - log2_of(box_bytes);

@@ -3,6 +3,7 @@
 #define KERNELS_TENSOR_COPY_DEVICE_H
 
 #include "kernels/lib/device_clock.h"
+#include "kernels/lib/device_sum.h"
 #include "kernels/lib/tensor_copy_ranks.h"
 #include "kernels/tensor_copy.h"
 
@@ -29,11 +30,6 @@ static __device__ uint32_t sum_unit(const uint4 *box, unsigned bytes) {
     uint32_t sum = 0;
     for (unsigned i = threadIdx.x; i < bytes / 16; i += THREADS) sum += sum_of(box[i]);
     return sum;
-}
-
-static __device__ void add_up(uint32_t *total, uint32_t sum) {
-    for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_down_sync(0xffffffffu, sum, distance);
-    if (threadIdx.x % 32 == 0) atomicAdd(total, sum);
 }
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900

@@ -5,7 +5,7 @@
    1.06 ms. */
 #include "bench/cuda.h"
 #include "bench/device.h"
-#include "kernels/lib/device_clock.h"
+#include "kernels/lib/matrix_chain_device.h"
 #include "kernels/lib/wgmma_sparse.h"
 #include "kernels/wgmma.h"
 
@@ -179,14 +179,6 @@ static const void *kernel_of(const struct run *run, int wait_each) {
     return kernels[type][run->value[AXIS_SUMS]][source][wait_each][at];
 }
 
-/* B as the instructions want it. */
-static const void *b_on_device(struct run *run, const struct matrix_chain *chain) {
-    if (run->value[AXIS_SPARSITY] == DENSE) return device_copy(run, chain->b, (size_t)chain->n * CHAIN_ROW_BYTES);
-    void *spread = bench_alloc(run, (size_t)chain->n * CHAIN_SPARSE_ROW_BYTES);
-    matrix_chain_spread(chain, spread);
-    return device_copy(run, spread, (size_t)chain->n * CHAIN_SPARSE_ROW_BYTES);
-}
-
 /* `blocks` warpgroups run at a time, `warpgroups` of them on a multiprocessor; `matrices` are kept. */
 static struct wgmma_device *setup(struct run *run, unsigned blocks, int warpgroups, int64_t matrices) {
     struct wgmma_state *state = (struct wgmma_state *)run->state;
@@ -199,8 +191,8 @@ static struct wgmma_device *setup(struct run *run, unsigned blocks, int warpgrou
     device->out_bytes = (size_t)matrices * device->matrix_bytes;
     device_clock_setup(run, &device->clock, blocks);
     arguments->spans = device->clock.spans;
-    arguments->a = device_copy(run, state->chain.a, (size_t)ROWS * CHAIN_ROW_BYTES);
-    arguments->b = b_on_device(run, &state->chain);
+    arguments->a = matrix_chain_device_a(run, &state->chain);
+    arguments->b = matrix_chain_device_b(run, &state->chain, run->value[AXIS_SPARSITY] == SPARSE);
     arguments->metadata = matrix_chain_metadata(state->chain.dtype);
     arguments->out = bench_device_alloc(run, device->out_bytes);
     arguments->n = state->chain.n;

@@ -13,7 +13,7 @@ void device_clock_setup(struct run *run, struct device_clock *clock, unsigned bl
     clock->copy = (struct device_span *)bench_alloc(run, blocks * sizeof *clock->copy);
 }
 
-static void wait_for_stream(struct run *run) {
+void device_wait(struct run *run) {
     cudaError_t status;
     while ((status = cudaStreamQuery(run->stream)) == cudaErrorNotReady) {
         cudaGetLastError();
@@ -25,7 +25,7 @@ static void wait_for_stream(struct run *run) {
 struct device_time device_clock_read(struct run *run, const struct device_clock *clock) {
     unsigned long long start = UINT64_MAX, end = 0;
     struct device_time time = {0, 0, 0};
-    wait_for_stream(run);
+    device_wait(run);
     CUDA_CHECK(run, cudaMemcpy(clock->copy, clock->spans, clock->blocks * sizeof *clock->copy, cudaMemcpyDeviceToHost));
     for (unsigned block = 0; block < clock->blocks; block++) {
         const struct device_span *span = &clock->copy[block];

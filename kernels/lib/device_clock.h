@@ -63,6 +63,9 @@ const struct device_samples *device_clock_sample(struct run *run, const struct d
 void device_clock_report(struct run *run, const struct device_samples *samples, enum metric metric, double amount,
                          struct limit limit);
 
+/* Until the stream is empty; reads clock and power meanwhile. An error of its kernels ends the measurement. */
+void device_wait(struct run *run);
+
 int device_attribute(struct run *run, enum cudaDeviceAttr which); /* of the current device */
 
 /* A copy of `bytes` of host memory in device memory of the measurement. */

@@ -27,8 +27,8 @@ struct instruction_state {
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* Largest error of the record's steps, by error_of(which, x, y, a, b, result), and of the ends: an end that differs from
-   the record's counts as infinite. `which` is the program's own number of the instruction. */
+/* Largest error of the record's steps, by error_of(which, x, y, a, b, result), and of the ends: an end that differs
+   from the record's counts as infinite. `which` is the program's own number of the instruction. */
 double instruction_chain_error(const struct instruction_state *state, int which,
                                double (*error_of)(int which, uint64_t x, uint64_t y, uint64_t a, uint64_t b,
                                                   uint64_t result));
@@ -108,7 +108,8 @@ static __global__ void __launch_bounds__(CHAIN_BLOCK)
 template <typename word, auto step>
 static __global__ void instruction_record(const __grid_constant__ struct instruction_arguments arguments) {
     volatile uint64_t *record = arguments.record;
-    word x = chain_word<word>(arguments.start[threadIdx.x]), y = chain_word<word>(arguments.start[CHAIN_LANES + threadIdx.x]);
+    word x = chain_word<word>(arguments.start[threadIdx.x]);
+    word y = chain_word<word>(arguments.start[CHAIN_LANES + threadIdx.x]);
     word a = chain_word<word>(arguments.a), b = chain_word<word>(arguments.b);
 #pragma unroll 1
     for (int i = 0; i < CHAIN_STEPS; i++) {

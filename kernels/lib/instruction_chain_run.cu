@@ -49,7 +49,8 @@ static double clocks_of_step(struct run *run) {
     device->arguments.steps = CHAIN_STEPS_SHORT;
     double little = device_clock_sample(run, &device->clock, launch)->median_clocks;
     device->arguments.steps = CHAIN_STEPS;
-    return (device_clock_sample(run, &device->clock, launch)->median_clocks - little) / (CHAIN_STEPS - CHAIN_STEPS_SHORT);
+    double much = device_clock_sample(run, &device->clock, launch)->median_clocks;
+    return (much - little) / (CHAIN_STEPS - CHAIN_STEPS_SHORT);
 }
 
 void instruction_chain_latency(struct run *run) {

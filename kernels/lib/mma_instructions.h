@@ -1,6 +1,6 @@
-/* mma_instructions.h: mma.sync and mma.sp for .cu files, each shape and type, on whole slices of lib/matrix_chain.h. See
-   the PTX ISA, "Warp level matrix multiply-accumulate instructions". Where the target is too old for an instruction it
-   traps; the program declines before.
+/* mma_instructions.h: mma.sync and mma.sp for .cu files, each shape and type, on whole slices of lib/matrix_chain.h.
+   See the PTX ISA, "Warp level matrix multiply-accumulate instructions". Where the target is too old for an instruction
+   it traps; the program declines before.
 
    Functions: mma_<type>_<shape>(d, a, b, metadata), mma_fp16_fp16_<shape> with fp16 sums, and mma_sparse_.. of both. */
 #ifndef KERNELS_LIB_MMA_INSTRUCTIONS_H

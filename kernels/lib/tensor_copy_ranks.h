@@ -1,5 +1,5 @@
-/* tensor_copy_ranks.h: tensor_copy.h for arrays of one and of five dimensions, and maps of packed arrays of any rank up to
-   five, for .cu files. */
+/* tensor_copy_ranks.h: tensor_copy.h for arrays of one and of five dimensions, and maps of packed arrays of any rank up
+   to five, for .cu files. */
 #ifndef KERNELS_LIB_TENSOR_COPY_RANKS_H
 #define KERNELS_LIB_TENSOR_COPY_RANKS_H
 

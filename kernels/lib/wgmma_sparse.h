@@ -1,5 +1,5 @@
-/* wgmma_sparse.h: the 2:4 sparse forms of wgmma.h's instructions, for .cu files: D (64 x n) += A (64 x 64 bytes of k, of
-   which 32 are stored) B (n x 64 bytes of k).
+/* wgmma_sparse.h: the 2:4 sparse forms of wgmma.h's instructions, for .cu files: D (64 x n) += A (64 x 64 bytes of k,
+   of which 32 are stored) B (n x 64 bytes of k).
 
    Functions: wgmma_sparse_<type>_n<n>_ss(d, a, b, metadata, accumulate) and .._rs; type: fp16, bf16, tf32, fp8_e4m3,
    fp8_e5m2 (float d[n / 2]) and int8 (int32_t d[n / 2]). Of every four numbers of a row of A (tf32: two) two (one) are
@@ -20,7 +20,8 @@
 #define WGMMA_SPARSE_NEXT_128 128, 129, 130, 131, 132, 133, 134
 
 #define WGMMA_SPARSE_SS(i0, i1, i2, i3, i4, i5, i6, instruction, d, tail)                                              \
-    "{\n.reg .pred p;\nsetp.ne.b32 p, %" #i3 ", 0;\n" instruction " {" d "}, %" #i0 ", %" #i1 ", %" #i2 ", 0, p" tail   \
+    "{\n.reg .pred p;\nsetp.ne.b32 p, %" #i3 ", 0;\n" instruction " {" d "}, %" #i0 ", %" #i1 ", %" #i2 ", 0, p"       \
+    tail                                                                                                               \
     ";\n}\n"
 #define WGMMA_SPARSE_RS(i0, i1, i2, i3, i4, i5, i6, instruction, d, tail)                                              \
     "{\n.reg .pred p;\nsetp.ne.b32 p, %" #i6 ", 0;\n" instruction " {" d "}, {%" #i0 ", %" #i1 ", %" #i2 ", %" #i3     \
