@@ -17,6 +17,7 @@ static const struct {
 #undef OPTION
 };
 enum { TABLE_COUNT = ARRAY_LENGTH(table) };
+_Static_assert(TABLE_COUNT + AXES_MAX < '?', "getopt tells long options, by index, from letters");
 
 const char *const preset_names[PRESET_COUNT + 1] = {"smoke", "quick", "full", NULL};
 _Static_assert(PRESET_FULL == 2, "preset_names follows enum preset");
@@ -82,7 +83,7 @@ static void check_axis_list(const struct axis *axis, const char *list) {
     if (!right) die(EXIT_USAGE, "--%s: %s", name, reason);
 }
 
-static void set_option(struct options *options, const char *name, const char *word) {
+void option_set(struct options *options, const char *name, const char *word) {
     static const char *const caches[] = {"cold", "hot", NULL}, *const datas[] = {"random", "zeros", NULL};
     static const char *const places[] = {"all", "host", "device", NULL};
     static const char *const pacings[] = {"synchronized", "back_to_back", NULL};
@@ -97,6 +98,9 @@ static void set_option(struct options *options, const char *name, const char *wo
     else if (IS("seed")) options->seed = (uint64_t)number(name, word, 0, 9e15, true);
     else if (IS("threads")) options->threads = (int)number(name, word, 1, 65536, true);
     else if (IS("device")) options->device = (int)number(name, word, 0, 1023, true);
+    else if (IS("iterations")) options->iterations = (size_t)number(name, word, 1, 1e6, true);
+    else if (IS("warm-up")) options->warm_calls = (int)number(name, word, 0, 1e6, true);
+    else if (IS("graph-calls")) options->graph_calls = (int)number(name, word, 1, 1e5, true);
     else if (IS("time-cap")) options->time_cap = number(name, word, 1e-3, 1e6, false);
     else if (IS("case-timeout")) options->case_timeout = number(name, word, 1e-2, 1e6, false);
     else if (IS("out")) options->out = word;
@@ -167,7 +171,7 @@ static void apply_defaults(struct options *options, int argc, char **argv) {
 }
 
 void options_parse(int argc, char **argv, struct options *options) {
-    *options = (struct options){.preset = PRESET_QUICK, .seed = 1, .launch = 1, .device = -1};
+    *options = (struct options){.preset = PRESET_QUICK, .seed = 1, .launch = 1, .device = -1, .warm_calls = -1};
     struct option long_options[TABLE_COUNT + AXES_MAX + 1] = {0};
     static char names[AXES_MAX][64];
     size_t count = 0;
@@ -180,18 +184,20 @@ void options_parse(int argc, char **argv, struct options *options) {
     }
     opterr = 0;
     for (;;) {
-        int index = optind, choice = getopt_long(argc, argv, "", long_options, NULL);
+        int index = optind, choice = getopt_long(argc, argv, aliases_short_options(), long_options, NULL);
         if (choice == -1) break;
         if (choice == '?') unknown_option(argv, index < argc ? index : argc - 1);
+        if (aliases_take(choice, optarg)) continue;
         if ((size_t)choice >= TABLE_COUNT) {
             size_t axis = (size_t)choice - TABLE_COUNT;
             check_axis_list(&bench.axes[axis], optarg);
             options->axis_list[axis] = optarg;
         } else {
-            set_option(options, table[choice].name, optarg);
+            option_set(options, table[choice].name, optarg);
         }
     }
     if (optind < argc) die(EXIT_USAGE, "'%s' is no option; options begin with --; see --help", argv[optind]);
+    aliases_apply(options);
     apply_defaults(options, argc, argv);
 }
 
@@ -218,6 +224,7 @@ void options_help(FILE *out) {
     for (size_t i = 0; i < TABLE_COUNT; i++)
         fprintf(out, "  --%s%s%s\n      %s\n", table[i].name, table[i].argument != NULL ? " " : "",
                 table[i].argument != NULL ? table[i].argument : "", table[i].help);
+    aliases_help(out);
     fprintf(out, "\nAxes (a LIST is values between commas; integers may end in k, m, g, t for powers of 1024;\n"
                  "a:b:f goes from a to b by the factor f, a:b:+s by steps of s)\n");
     for (size_t i = 0; i < axis_count(); i++) help_axis(out, &bench.axes[i]);
