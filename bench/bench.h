@@ -92,6 +92,7 @@ struct run {
     enum preset preset;
     uint64_t seed;
     bool zeros;        /* --data zeros */
+    bool captured;     /* --cache hot: device calls are timed in captured graphs */
     bool inject_fault; /* the harness corrupts registered outputs itself; a measure variant without them must do it */
     int threads;       /* --threads, or every core allowed to us */
     double budget;     /* seconds that a measure variant should take */
@@ -153,6 +154,9 @@ void bench_output(struct run *run, void *pointer, size_t bytes, enum place place
 void bench_skip(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 void bench_fail(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
+/* What else to know about this measurement: the `reason` of its rows if they turn out ok. One line, printf-style. */
+void bench_note(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* For measure variants: one row. Samples: seconds of one call each, in the order taken; the value comes from their
    median and `amount` as for struct rate. Plain: a number that is no time. limit may be {0, NULL}. */
 void bench_report_samples(struct run *run, enum metric metric, double amount, const double *seconds, size_t count,
@@ -175,6 +179,7 @@ void bench_add_rate(struct work *work, enum metric metric, double amount, struct
 struct limit limit_memory_bandwidth(const struct run *run);
 struct limit limit_flop_rate(const struct run *run, enum dtype dtype);
 struct limit limit_link_bandwidth(const struct run *run); /* one device to its peers, one direction; host: memory / 2 */
+struct limit limit_network_bandwidth(const struct run *run); /* of a node, one direction: --network-rate, or its ports */
 
 /* Host programs' own errors: prints file, line, expression and ends the measurement as failed. */
 #define BENCH_CHECK(run, expression)                                                                                   \

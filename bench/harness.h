@@ -54,6 +54,7 @@ struct options {
     int launch, threads, device;
     double time_cap, case_timeout;       /* seconds; 0: the preset's */
     size_t iterations;                   /* samples of a case; 0: as many as it takes */
+    double network_rate;                 /* GB/s; 0: as the ports say */
     int warm_calls, graph_calls;         /* -1 and 0: as many as it takes */
     char command_line[1024];
 };

@@ -101,6 +101,7 @@ void option_set(struct options *options, const char *name, const char *word) {
     else if (IS("iterations")) options->iterations = (size_t)number(name, word, 1, 1e6, true);
     else if (IS("warm-up")) options->warm_calls = (int)number(name, word, 0, 1e6, true);
     else if (IS("graph-calls")) options->graph_calls = (int)number(name, word, 1, 1e5, true);
+    else if (IS("network-rate")) options->network_rate = number(name, word, 1e-3, 1e6, false);
     else if (IS("time-cap")) options->time_cap = number(name, word, 1e-3, 1e6, false);
     else if (IS("case-timeout")) options->case_timeout = number(name, word, 1e-2, 1e6, false);
     else if (IS("out")) options->out = word;

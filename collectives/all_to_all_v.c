@@ -32,6 +32,7 @@
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
+    COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
     {.name = "skew", .help = "percent of each rank's data that goes to rank 0 beside an even spread of the rest",
@@ -49,7 +50,7 @@ static void describe(const struct run *run, struct work *work) {
     double element = (double)dtype_size(bench_dtype(run)), size = (double)collective_count(run) * element;
     double hot = (double)part_for(run, 0).count * element;
     double even = ranks > 1 ? (double)part_for(run, 1).count * element : 0;
-    collective_describe_bytes(run, work, size, largest(size - even, (ranks - 1) * hot));
+    collective_describe_bytes(run, work, size, largest(size - even, (ranks - 1) * hot), BUS_EXCHANGE);
     work->bytes = size + ranks * hot;
 }
 
@@ -99,6 +100,7 @@ const struct bench bench = {
     .axes = axes,
     .variants = variants,
     .decline = collective_decline,
+    .covers = collective_covers,
     .describe = describe,
     .setup = setup,
     .check = collective_check,

@@ -22,12 +22,13 @@
 #include "bench/ranks.h"
 #include "collectives/lib/mpi_calls.h"
 
-enum { AXIS_RANKS, SKEW_CALLS_MAX = 2000, SKEW_BATCH = 50 };
+enum { AXIS_RANKS = COLLECTIVE_RANKS, SKEW_CALLS_MAX = 2000, SKEW_BATCH = 50 };
 
 static const double lateness = 2e-3; /* seconds; far above what a barrier takes */
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS,
+    COLLECTIVE_AXIS_PLACEMENT,
     {.name = NULL},
 };
 
@@ -45,7 +46,7 @@ static const char *decline(const struct run *run) {
 static const char *decline_skew(const struct run *run) {
     int ranks = (int)run->value[AXIS_RANKS];
     if (ranks == 1) return "one rank has no skew";
-    return ranks_mpi_nodes(ranks) > 1 ? "ranks on several nodes do not read the same clock" : NULL;
+    return ranks_mpi_nodes(collective_set(run)) > 1 ? "ranks on several nodes do not read the same clock" : NULL;
 }
 
 static bool covers_skew(const struct run *run) { return run->value[AXIS_RANKS] > 1; }
@@ -59,7 +60,8 @@ static void describe(const struct run *run, struct work *work) {
 static void setup(struct run *run) {
     int ranks = (int)run->value[AXIS_RANKS];
     bool host = run->variant->place == PLACE_HOST;
-    struct collective *c = collective_create_of(run, ranks, host ? OPERATION_MOVE : OPERATION_SUM, DTYPE_int32, 1);
+    struct collective *c = collective_create_of(run, collective_set(run), host ? OPERATION_MOVE : OPERATION_SUM,
+                                                DTYPE_int32, 1);
     if (host) c->output_count = (size_t)ranks;
 }
 
@@ -165,6 +167,7 @@ const struct bench bench = {
     .axes = axes,
     .variants = variants,
     .decline = decline,
+    .covers = collective_covers,
     .describe = describe,
     .setup = setup,
     .check = check,

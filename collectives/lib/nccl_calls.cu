@@ -96,9 +96,9 @@ static ncclComm_t join(struct run *run, MPI_Comm group, int rank, int ranks) {
     return communicator;
 }
 
-/* Different devices among the first `ranks` ranks. Addresses count, not indices: with a device bound to each task every
+/* Different devices among the ranks of a set. Addresses count, not indices: with a device bound to each task every
    rank calls its own device 0. The first call is collective over the launch; the devices stay as they are. */
-static int distinct_devices(struct run *run, int ranks) {
+static int distinct_devices(struct run *run, struct rank_set set) {
     static char (*address)[ADDRESS_SIZE];
     if (address == NULL) {
         char own[ADDRESS_SIZE] = "";
@@ -108,12 +108,13 @@ static int distinct_devices(struct run *run, int ranks) {
         MPI_Allgather(own, sizeof own, MPI_CHAR, address, sizeof own, MPI_CHAR, MPI_COMM_WORLD);
     }
     int distinct = 0;
-    for (int r = 0; r < ranks; r++) {
-        int earlier = 0;
-        while (earlier < r &&
-               (ranks_mpi_node(earlier) != ranks_mpi_node(r) || strcmp(address[earlier], address[r]) != 0))
-            earlier++;
-        distinct += earlier == r;
+    for (int i = 0; i < set.ranks; i++) {
+        int r = ranks_mpi_member(set, i), j = 0;
+        for (; j < i; j++) {
+            int earlier = ranks_mpi_member(set, j);
+            if (ranks_mpi_node(earlier) == ranks_mpi_node(r) && strcmp(address[earlier], address[r]) == 0) break;
+        }
+        distinct += j == i;
     }
     return distinct;
 }
@@ -125,19 +126,28 @@ static void require_device_memory(struct run *run, const struct collective *coll
     collective_require_memory(run, collective_buffer_bytes(collective), (double)unoccupied - memory_reserve, "device");
 }
 
-void nccl_setup(struct run *run) {
+void device_setup(struct run *run, void *(*allocate)(struct run *run, size_t bytes)) {
     struct collective *collective = (struct collective *)run->state;
-    int devices = distinct_devices(run, collective->ranks);
-    if (devices < collective->ranks) bench_skip(run, "%d ranks on %d devices", collective->ranks, devices);
-    if (collective->group != MPI_COMM_NULL)
-        collective->library = join(run, collective->group, collective->rank, collective->ranks);
     require_device_memory(run, collective);
-    collective_allocate(run, bench_device_alloc);
+    collective_allocate(run, allocate);
     if (collective->group != MPI_COMM_NULL)
         collective->device_error = (double *)bench_device_alloc(run, sizeof *collective->device_error);
 }
 
-void nccl_reset(struct run *run) {
+void nccl_join(struct run *run) {
+    struct collective *collective = (struct collective *)run->state;
+    int devices = distinct_devices(run, collective->set);
+    if (devices < collective->ranks) bench_skip(run, "%d ranks on %d devices", collective->ranks, devices);
+    if (collective->group != MPI_COMM_NULL)
+        collective->library = join(run, collective->group, collective->rank, collective->ranks);
+}
+
+void nccl_setup(struct run *run) {
+    nccl_join(run);
+    device_setup(run, bench_device_alloc);
+}
+
+void device_reset(struct run *run) {
     const struct collective *collective = (const struct collective *)run->state;
     if (collective->group == MPI_COMM_NULL) return;
     size_t output_bytes = collective->output_count * dtype_size(collective->pattern.dtype);
@@ -145,12 +155,24 @@ void nccl_reset(struct run *run) {
     pattern_device_fill(run, &collective->pattern, collective->rank, collective->input, collective->input_count);
 }
 
-void nccl_fetch(struct run *run) {
+void device_fetch(struct run *run) {
     struct collective *collective = (struct collective *)run->state;
+    if (collective->group == MPI_COMM_NULL) return;
+    collective->error = pattern_device_error(run, &collective->pattern, &collective->origin, collective->output,
+                                             collective->output_count, collective->device_error);
+}
+
+void nccl_reset(struct run *run) {
+    device_reset(run);
+    nccl_choice_begin(run);
+}
+
+void nccl_fetch(struct run *run) {
+    const struct collective *collective = (const struct collective *)run->state;
+    nccl_choice_end(run);
     if (collective->group == MPI_COMM_NULL) return;
     ncclResult_t asynchronous;
     NCCL_CHECK(run, ncclCommGetAsyncError((ncclComm_t)collective->library, &asynchronous));
     NCCL_CHECK(run, asynchronous);
-    collective->error = pattern_device_error(run, &collective->pattern, &collective->origin, collective->output,
-                                             collective->output_count, collective->device_error);
+    device_fetch(run);
 }
