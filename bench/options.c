@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "lifeline.h"
 #include "rows.h"
 
 static const struct {
@@ -22,14 +23,19 @@ _Static_assert(TABLE_COUNT + AXES_MAX < '?', "getopt tells long options, by inde
 const char *const preset_names[PRESET_COUNT + 1] = {"smoke", "quick", "full", NULL};
 _Static_assert(PRESET_FULL == 2, "preset_names follows enum preset");
 
+/* Told once: an MPI that was started alone may put its own rank 0 into the environment. */
 bool speaks(void) {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    if (!bench.ranks) return true;
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+    static int answer = -1;
+    if (answer < 0) answer = 1;
+    else return answer;
+    for (size_t i = 0; bench.ranks && i < ARRAY_LENGTH(names); i++) {
         const char *value = getenv(names[i]);
-        if (value != NULL) return strcmp(value, "0") == 0;
+        if (value == NULL) continue;
+        answer = strcmp(value, "0") == 0;
+        break;
     }
-    return true;
+    return answer;
 }
 
 int die_base = 0;
@@ -41,6 +47,7 @@ void die(int status, const char *format, ...) {
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     if (speaks()) fprintf(stderr, "%s: %s\n", bench.name, message);
+    lifeline_die(message);
     fflush(NULL);
     _Exit(die_base + status);
 }

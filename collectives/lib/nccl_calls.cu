@@ -6,6 +6,7 @@
 
 #include "bench/cuda.h"
 #include "bench/device.h"
+#include "bench/lifeline.h"
 #include "bench/ranks.h"
 #include "collectives/lib/nccl_calls.h"
 #include "collectives/lib/pattern_device.h"
@@ -62,10 +63,34 @@ const char *nccl_decline(const struct run *run) {
     return nccl_type(bench_dtype(run)) == ncclNumTypes ? "this NCCL does not know the number format" : NULL;
 }
 
+/* Communicators that there are, for the day that a rank is lost. */
+static struct {
+    ncclComm_t *list;
+    int count;
+} communicators;
+
+static void remember(struct run *run, ncclComm_t communicator) {
+    ncclComm_t *longer = (ncclComm_t *)realloc(communicators.list, ((size_t)communicators.count + 1) * sizeof *longer);
+    BENCH_CHECK(run, longer != NULL);
+    communicators.list = longer;
+    communicators.list[communicators.count++] = communicator;
+}
+
+static void forget(ncclComm_t communicator) {
+    for (int i = 0; i < communicators.count; i++)
+        if (communicators.list[i] == communicator) communicators.list[i] = communicators.list[--communicators.count];
+}
+
+/* Kernels that wait for a lost peer would spin on the device until the driver has taken the process apart. */
+static void abort_all(void) {
+    for (int i = 0; i < communicators.count; i++) ncclCommAbort(communicators.list[i]);
+}
+
 /* The communicator hangs on MPI's as an attribute: MPI calls this when the group is freed, before MPI_Finalize, while
    the peers and the device are still there. */
 static int destroy(MPI_Comm group, int keyval, void *communicator, void *extra) {
     (void)group, (void)keyval, (void)extra;
+    forget((ncclComm_t)communicator);
     return ncclCommDestroy((ncclComm_t)communicator) == ncclSuccess ? MPI_SUCCESS : MPI_ERR_OTHER;
 }
 
@@ -92,6 +117,8 @@ static ncclComm_t join(struct run *run, MPI_Comm group, int rank, int ranks) {
         if (communicator != NULL) ncclCommAbort(communicator);
         bench_fail(run, "ncclCommInitRank: %s", ncclGetErrorString((ncclResult_t)status));
     }
+    remember(run, communicator);
+    lifeline_before_abort = abort_all;
     MPI_Comm_set_attr(group, keyval, communicator);
     return communicator;
 }
