@@ -115,6 +115,7 @@ struct variant {
     void (*measure)(struct run *run); /* instead of run */
     void (*release)(struct run *run); /* optional */
     bool (*covers)(const struct run *run); /* optional, like bench.covers */
+    bool staged;                      /* the checked call waits on purpose: its time is not a first call's */
     bool no_graph;                    /* cannot be captured: --cache hot then times back-to-back calls */
 };
 

@@ -176,7 +176,7 @@ static void add_rates(struct session *session, double *seconds, size_t count) {
 /* With ranks the first call connects them and chooses an algorithm, which no other call does. */
 static void add_first_call(struct session *session) {
     const struct limit none = {0, NULL};
-    if (rank_backend == NULL) return;
+    if (rank_backend == NULL || session->run.variant->staged) return;
     rank_backend->maximum(&session->first_call, 1);
     new_figure(session, METRIC_first_call, none)->value = rate_value(METRIC_first_call, 1, session->first_call);
 }
