@@ -19,6 +19,7 @@ host=$(uname -n)
 site=$work/site
 case $BUILD in /*) export BUILD ;; *) export BUILD=$PWD/$BUILD ;; esac
 
+# shellcheck disable=SC2317 # called by a trap
 stop() {
     for pid_file in "$work"/n1/pid "$work"/n2/pid "$work"/controller.pid "$work"/munge/pid; do
         [ -s "$pid_file" ] && kill "$(cat "$pid_file")" 2>/dev/null
@@ -32,7 +33,7 @@ stop() {
 trap stop EXIT
 trap 'exit 1' INT TERM
 
-ports=($(awk 'BEGIN { srand('$$'); for (i = 0; i < 3; i++) print 20000 + int(rand() * 3000) * 3 + i }'))
+first_port=$((20000 + $$ % 4000 * 3))
 configure() {
     chmod 755 "$work"
     mkdir -p "$work"/{state,n1,n2,munge} "$site"
@@ -42,7 +43,7 @@ configure() {
     cat >"$work/slurm.conf" <<CONF
 ClusterName=plumbline
 SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=${ports[0]}
+SlurmctldPort=$((first_port + 0))
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -63,8 +64,8 @@ SelectTypeParameters=CR_Core
 ReturnToService=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=${ports[1]} CPUs=4 RealMemory=1000 Gres=gpu:2
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=${ports[2]} CPUs=4 RealMemory=1000 Gres=gpu:2
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((first_port + 1)) CPUs=4 RealMemory=1000 Gres=gpu:2
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((first_port + 2)) CPUs=4 RealMemory=1000 Gres=gpu:2
 PartitionName=all Nodes=ALL Default=YES State=UP MaxTime=INFINITE
 CONF
     printf 'Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n' >"$work/gres.conf"
