@@ -134,6 +134,7 @@ struct bench {
     void (*setup)(struct run *run);
     void (*check)(struct run *run, struct verdict *verdict);
     void (*release)(struct run *run);
+    bool (*read_file)(const char *path, char *reason); /* optional: takes the file of --file; false: one line in reason */
     bool ranks; /* started once a rank by an MPI launcher; see ranks.h */
 };
 

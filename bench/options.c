@@ -90,6 +90,12 @@ static void check_axis_list(const struct axis *axis, const char *list) {
     if (!right) die(EXIT_USAGE, "--%s: %s", name, reason);
 }
 
+static void read_file(const char *path) {
+    char reason[REASON_SIZE];
+    if (bench.read_file == NULL) die(EXIT_USAGE, "--file: '%s': this program reads no file", path);
+    if (!bench.read_file(path, reason)) die(EXIT_USAGE, "--file: %s", reason);
+}
+
 void option_set(struct options *options, const char *name, const char *word) {
     static const char *const caches[] = {"cold", "hot", NULL}, *const datas[] = {"random", "zeros", NULL};
     static const char *const places[] = {"all", "host", "device", NULL};
@@ -108,6 +114,7 @@ void option_set(struct options *options, const char *name, const char *word) {
     else if (IS("iterations")) options->iterations = (size_t)number(name, word, 1, 1e6, true);
     else if (IS("warm-up")) options->warm_calls = (int)number(name, word, 0, 1e6, true);
     else if (IS("graph-calls")) options->graph_calls = (int)number(name, word, 1, 1e5, true);
+    else if (IS("file")) read_file(word);
     else if (IS("network-rate")) options->network_rate = number(name, word, 1e-3, 1e6, false);
     else if (IS("time-cap")) options->time_cap = number(name, word, 1e-3, 1e6, false);
     else if (IS("case-timeout")) options->case_timeout = number(name, word, 1e-2, 1e6, false);
