@@ -117,9 +117,10 @@ static void blame(char *reason) {
     int length = snprintf(reason, REASON_SIZE, "took longer than %g s, in %s on rank %d on %s", life.limit,
                           phase_names[own.phase], life.rank, life.host);
     int named = 0;
+    double enough = silence < life.limit / 2 ? silence : life.limit / 2;
     for (size_t i = 0; i < line_count() && length < REASON_SIZE && named < 4; i++) {
         const struct line *line = &life.lines[i];
-        bool silent = line->last.kind != 0 && !line->left && now - line->heard > (silence < life.limit / 2 ? silence : life.limit / 2);
+        bool silent = line->last.kind != 0 && !line->left && now - line->heard > enough;
         bool behind = line->last.kind != 0 && (line->last.current < own.current ||
                       (line->last.current == own.current && line->last.phase < own.phase));
         if (silent)
@@ -241,7 +242,7 @@ static void *live(void *unused) {
         else usleep(1000 * POLL_MS);
         take_termination();
         if (life.leaving) break; /* what happens from now on is the end of the launch */
-        if (bench_seconds() - spoken > 1e-3 * POLL_MS) { /* not as often as others speak: they would answer, and so on */
+        if (bench_seconds() - spoken > 1e-3 * POLL_MS) { /* not at each word of others, who would answer */
             say_to_all(KIND_BEAT, "");
             spoken = bench_seconds();
         }

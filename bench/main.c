@@ -100,7 +100,7 @@ static int ranks_by_launcher(void) {
     return 0;
 }
 
-/* Ranks that a launcher of another MPI starts know nothing of one another: each would measure alone, and call it all. */
+/* Ranks that a launcher of another MPI starts know nothing of one another: each would measure alone. */
 static void refuse_lone(int launched) {
     char reason[REASON_SIZE], host[64] = "";
     if (rank_backend->size() > 1 || launched <= 1 || asked->action == ACTION_LIST) return;

@@ -57,7 +57,7 @@ static const char *decline_paired(const struct run *run) {
 }
 
 static bool covers_paired(const struct run *run) {
-    return run->value[COLLECTIVE_RANKS] > 1 && run->value[COLLECTIVE_IN_PLACE] == 0;
+    return run->value[COLLECTIVE_RANKS] > 1 && run->value[COLLECTIVE_IN_PLACE] == 0 && collective_covers_some(run);
 }
 
 static void run_mpi(struct run *run) {

@@ -12,7 +12,7 @@ static void all_reduce(struct run *run) {
                                   nccl_operation(c->pattern.operation), (ncclComm_t)c->library, run->stream));
 }
 
-/* S in AGGREGATED parts, as gradients come in many small arrays: in a group NCCL launches one kernel for all of them. */
+/* S in AGGREGATED parts, as gradients come in many small arrays: in a group NCCL launches one kernel for all. */
 static void aggregated(struct run *run) {
     enum { AGGREGATED = 8 };
     const struct collective *c = (const struct collective *)run->state;

@@ -4,8 +4,9 @@
    Question: what does imbalance cost an all-to-all? Dispatch and combine of a mixture of experts each send
    tokens * top_k * hidden * b bytes a rank, and routers do not spread tokens evenly.
 
-   S       what one rank puts in; with a matrix, the rank that puts in most. With skew s percent, (100-s) % of it goes to all ranks in equal parts (rounded down to
-           elements), the rest to rank 0 on top: rank 0 receives S (1 + s/100 (n-1)), the others S (1 - s/100).
+   S       what one rank puts in; with a matrix, the rank that puts in most. With skew s percent, (100-s) % of it goes to
+           all ranks in equal parts (rounded down to elements), the rest to rank 0 on top: rank 0 receives
+           S (1 + s/100 (n-1)), the others S (1 - s/100).
            --file gives a matrix instead (collectives/lib/size_matrix.h), as routers of real models make it: skew -1.
    Bytes   of the rank that reads and writes most together: with skew S + S (1 + s/100 (n-1)).
    Rates   algorithm bandwidth S/t; bus bandwidth: what the busiest link of a rank carries in one direction, over t: the
@@ -40,8 +41,8 @@ static struct axis axes[] = {
     COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
-    {.name = "skew", .help = "percent of each rank's data that goes to rank 0 beside an even spread of the rest; -1: as "
-                             "the matrix of --file says",
+    {.name = "skew", .help = "percent of each rank's data that goes to rank 0 beside an even spread of the rest; "
+                             "-1: as the matrix of --file says",
      .kind = AXIS_INTEGER, .minimum = SKEW_OF_MATRIX, .maximum = 100, .host = {"50", "50", "0,25,50,100"}},
     {.name = NULL},
 };
@@ -60,8 +61,9 @@ static bool read_file(const char *path, char *reason) {
 }
 
 static const char *decline(const struct run *run) {
-    if (run->value[AXIS_SKEW] == SKEW_OF_MATRIX && matrix.ranks == 0) return "skew -1 is a matrix's, and --file gives none";
-    if (run->value[AXIS_SKEW] == SKEW_OF_MATRIX && matrix.ranks != run->value[COLLECTIVE_RANKS])
+    bool by_matrix = run->value[AXIS_SKEW] == SKEW_OF_MATRIX;
+    if (by_matrix && matrix.ranks == 0) return "skew -1 is a matrix's, and --file gives none";
+    if (by_matrix && matrix.ranks != run->value[COLLECTIVE_RANKS])
         return "the matrix is for another number of ranks";
     return collective_decline(run);
 }

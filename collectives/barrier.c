@@ -10,7 +10,8 @@
    Reference: the definition. One rank, drawn from the seed, comes late; each rank tells the others that it has arrived
            just before it enters, by remote memory access, and on leaving reads what all have told. Every rank must find
            all arrived. Where MPI has no remote access between these ranks (Open MPI 4.1 between nodes over plain TCP),
-           the late one is later still, and everybody else must have been in the barrier for half of that. NCCL has no barrier: frameworks call an all-reduce of one element, whose sum is checked.
+           the late one is later still, and everybody else must have been in the barrier for half of that.
+           NCCL has no barrier: frameworks call an all-reduce of one element, whose sum is checked.
 
    NOTES
    With --pacing synchronized, the default, each call follows a barrier, so that all ranks arrive together within the

@@ -248,8 +248,8 @@ static int fit_folder(const char *folder) {
     if (fitted == 0) end(EXIT_NOTHING, "no curve of four sizes or more here");
     write_file(folder, "fit.csv", &rows);
     write_file(folder, "fit.pieces.csv", &pieces);
-    fprintf(stderr, "fit: of %zu curves, %zu have 90 %% of their points predicted within 10 %%; %zu have too few sizes\n",
-            fitted, good, curve_count - fitted);
+    fprintf(stderr, "fit: of %zu curves, %zu have 90 %% of their points predicted within 10 %%; %zu have too few "
+            "sizes\n", fitted, good, curve_count - fitted);
     text_release(&rows);
     text_release(&pieces);
     free(curves);
@@ -271,8 +271,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 int main(int argc, char **argv) {
     static const struct argp argp = {.parser = parse, .args_doc = "FOLDER",
-                                     .doc = "Fits every curve of the collectives in a result folder, and writes fit.csv "
-                                            "and fit.pieces.csv into it."};
+                                     .doc = "Fits every curve of the collectives in a result folder, and writes "
+                                            "fit.csv and fit.pieces.csv into it."};
     const char *folder = NULL;
     argp_err_exit_status = EXIT_BAD_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &folder);

@@ -50,6 +50,12 @@ bool collective_covers(const struct run *run) {
     return true;
 }
 
+bool collective_covers_some(const struct run *run) {
+    enum { BITS_OF_SMALLEST = 3, BITS_APART = 6 };
+    int bits = __builtin_ctzll((uint64_t)run->value[COLLECTIVE_BYTES]);
+    return run->preset != PRESET_QUICK || (bits - BITS_OF_SMALLEST) % BITS_APART == 0;
+}
+
 bool collective_covers_share(const struct run *run) {
     return collective_covers(run) && collective_decline_share(run) == NULL;
 }

@@ -7,8 +7,9 @@
    Where every rank holds one share of S (all-gather, reduce-scatter, gather, scatter, all-to-all), a share is S/n
    rounded down to whole elements, and the rates are of n such shares, as nccl-tests has it.
 
-   A case with n ranks uses n ranks of the launch, which ones the axis placement says. The others go through the same callbacks, because the
-   decisions below are collective over the launch, but hold no buffers, and their `run` returns at once. */
+   A case with n ranks uses n ranks of the launch, which ones the axis placement says. The others go through the same
+   callbacks, because the decisions below are collective over the launch, but hold no buffers, and their `run` returns
+   at once. */
 #ifndef COLLECTIVES_COLLECTIVE_H
 #define COLLECTIVES_COLLECTIVE_H
 
@@ -97,6 +98,7 @@ const char *collective_decline_root(const struct run *run);
 bool collective_covers_share(const struct run *run);
 bool collective_covers_root(const struct run *run);
 bool collective_covers(const struct run *run); /* a placement that is another one's is left out; all of them ask this */
+bool collective_covers_some(const struct run *run); /* in quick every third size: 8 B, 512 B, 32 KiB, 2 MiB, 128 MiB */
 struct rank_set collective_set(const struct run *run);
 /* For bench.describe: bytes (S read and S written by each rank), algorithm and bus bandwidth, call time. One rank has
    no bus bandwidth. Messages that stay in the processor's caches have no limit that is known here, and neither have
@@ -112,8 +114,8 @@ struct limit collective_node_limit(const struct run *run, double held); /* of on
 struct limit collective_link_limit(const struct run *run, double held, struct rank_set set, enum bus bus);
 /* From the axes; the second form for programs that have others: out of place. */
 struct collective *collective_create(struct run *run, enum operation operation);
-struct collective *collective_create_of(struct run *run, struct rank_set set, enum operation operation, enum dtype dtype,
-                                        size_t count);
+struct collective *collective_create_of(struct run *run, struct rank_set set, enum operation operation,
+                                        enum dtype dtype, size_t count);
 
 double collective_buffer_bytes(const struct collective *collective); /* of one rank that takes part */
 /* For the variants' setup: ends the measurement as skipped on every rank alike if some node (device) has less memory

@@ -1,5 +1,5 @@
-/* mpi_device.cu: MPI's calls on device memory; see nccl_calls.h. A call returns when it is done, so the events around it
-   span the time that the host spent in it.
+/* mpi_device.cu: MPI's calls on device memory; see nccl_calls.h. A call returns when it is done, so the events around
+   it span the time that the host spent in it.
  * needs: nccl mpi
  */
 #include "bench/cuda.h"

@@ -62,13 +62,9 @@ void nccl_release(struct run *run) {
     }
 }
 
-/* Every third of quick's sizes: 8 B, 512 B, 32 KiB, 2 MiB, 128 MiB. */
 bool nccl_covers_more(const struct run *run) {
-    enum { BITS_OF_SMALLEST = 3, BITS_APART = 6 };
-    int64_t bytes = run->value[COLLECTIVE_BYTES];
     bool whole = run->value[COLLECTIVE_RANKS] == collective_ranks_launched() && run->value[COLLECTIVE_RANKS] > 1;
     bool apart = run->value[COLLECTIVE_IN_PLACE] == 0;
     if (run->preset == PRESET_FULL) return true;
-    if (strcmp(run->bench->name, "all_reduce") != 0 || !whole || !apart) return false;
-    return run->preset == PRESET_SMOKE || (__builtin_ctzll((uint64_t)bytes) - BITS_OF_SMALLEST) % BITS_APART == 0;
+    return strcmp(run->bench->name, "all_reduce") == 0 && whole && apart && collective_covers_some(run);
 }

@@ -37,7 +37,7 @@ const char *nccl_decline(const struct run *run);
 void nccl_setup(struct run *run);
 void nccl_join(struct run *run);  /* the communicator alone */
 void nccl_reset(struct run *run); /* input filled, everything else poisoned with 0xff bytes */
-void nccl_fetch(struct run *run); /* compares on the device, leaves the error for collective_check; notes what NCCL chose */
+void nccl_fetch(struct run *run); /* compares, leaves the error for collective_check; notes what NCCL chose */
 
 /* The same without a library of its own. */
 void device_setup(struct run *run, void *(*allocate)(struct run *run, size_t bytes)); /* buffers */
@@ -45,8 +45,8 @@ void device_reset(struct run *run);
 void device_fetch(struct run *run);
 
 /* Buffers that NCCL knows of: registered, so that peers read and write them without a copy in between; symmetric, at
-   the same place in every rank's window, for NCCL's kernels of the same name. Both from ncclMemAlloc. nccl_release gives
-   them back. They double what a preset measures: below full they are for some sizes of all_reduce (nccl_covers_more). */
+   the same place in every rank's window, for NCCL's kernels of the same name. Both from ncclMemAlloc, and given back by
+   nccl_release. They double what a preset measures: below full, some sizes of all_reduce alone (nccl_covers_more). */
 void nccl_setup_registered(struct run *run);
 void nccl_setup_symmetric(struct run *run);
 void nccl_release(struct run *run);
@@ -64,9 +64,10 @@ bool nccl_covers_more(const struct run *run);
 #define NCCL_VARIANT_SYMMETRIC(call)
 #endif
 
-/* For variant.measure: the harness's own samples of `call`, and a loop as nccl-tests' (many calls enqueued, one wait, the
-   host's clock, the mean over calls and ranks; 20 calls a graph with --cache hot, which is its -G), in turns in one run.
-   Reports `ratio`, the median over the rounds of the harness's median over the loop's mean, and the loop's call_time. */
+/* For variant.measure: the harness's own samples of `call`, and a loop as nccl-tests' (many calls enqueued, one wait,
+   the host's clock, the mean over calls and ranks; 20 calls a graph with --cache hot, which is its -G), in turns in one
+   run. Reports `ratio`, the median over the rounds of the harness's median over the loop's mean, and the loop's
+   call_time. */
 void nccl_measure_paired(struct run *run, void (*call)(struct run *run));
 
 /* MPI's own call on device memory, by the host variant's `run` (the first of bench.variants), where this MPI can. */

@@ -55,7 +55,8 @@ static void limits_are_what_the_links_allow(void **state) {
             }
     for (int k = 2; k <= 4; k *= 2) { /* and here the links within the nodes */
         struct limit fast = {1e30, "ports"};
-        double expected = bus_factor(BUS_ALL_REDUCE, 8 * k) / seconds_of(BUS_ALL_REDUCE, k, 8, nvlink.value, fast.value);
+        double expected =
+            bus_factor(BUS_ALL_REDUCE, 8 * k) / seconds_of(BUS_ALL_REDUCE, k, 8, nvlink.value, fast.value);
         assert_float_equal(link_limit(nvlink, fast, 8 * k, k, 8, BUS_ALL_REDUCE).value / expected, 1, 1e-12);
         assert_string_equal(link_limit(nvlink, fast, 8 * k, k, 8, BUS_ALL_REDUCE).source, "NVLink");
     }
