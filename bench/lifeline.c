@@ -91,7 +91,7 @@ static void __attribute__((noreturn)) end_launch(enum status status, const char 
     int length = snprintf(line, sizeof line, "%s: %s\n", bench.name, reason);
     if (writes && write(STDERR_FILENO, line, (size_t)length) < 0) errno = 0;
     if (writes) life.verdict(status, reason);
-    else usleep(1000000); /* somebody else is writing */
+    else usleep(2500000); /* somebody else is writing */
     abort_launch();
 }
 

@@ -234,11 +234,8 @@ static void supervise_workers(const struct context *context) {
 }
 
 static void take_over(void) {
-    static struct options options;
-    options = *ending.context->options;
-    options.resume = options.out; /* what rank 0 has written stays */
     ending.took_over = true;
-    if (options.out != NULL) rows_open(&options);
+    rows_take_over(ending.context->options);
 }
 
 /* The row of a case that the launch cannot survive; by the lifeline's thread. */

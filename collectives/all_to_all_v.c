@@ -7,7 +7,7 @@
    S       what one rank puts in; with a matrix, the rank that puts in most. With skew s percent, (100-s) % of it goes to
            all ranks in equal parts (rounded down to elements), the rest to rank 0 on top: rank 0 receives
            S (1 + s/100 (n-1)), the others S (1 - s/100).
-           --file gives a matrix instead (collectives/lib/size_matrix.h), as routers of real models make it: skew -1.
+           --file gives a matrix instead (collectives/lib/size_matrix.h), as routers of real models make it.
    Bytes   of the rank that reads and writes most together: with skew S + S (1 + s/100 (n-1)).
    Rates   algorithm bandwidth S/t; bus bandwidth: what the busiest link of a rank carries in one direction, over t: the
            largest of what any rank sends to others or receives from others. With skew 0 it is
@@ -34,16 +34,17 @@
 #include "collectives/lib/mpi_calls.h"
 #include "collectives/lib/size_matrix.h"
 
-enum { SKEW_OF_MATRIX = -1 };
+static const char *const sizes[] = {[SIZES_BY_SKEW] = "skew", [SIZES_BY_MATRIX] = "matrix", NULL};
 
 static struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
     COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
-    {.name = "skew", .help = "percent of each rank's data that goes to rank 0 beside an even spread of the rest; "
-                             "-1: as the matrix of --file says",
-     .kind = AXIS_INTEGER, .minimum = SKEW_OF_MATRIX, .maximum = 100, .host = {"50", "50", "0,25,50,100"}},
+    {.name = "skew", .help = "percent of each rank's data that goes to rank 0 beside an even spread of the rest",
+     .kind = AXIS_INTEGER, .minimum = 0, .maximum = 100, .host = {"50", "50", "0,25,50,100"}},
+    {.name = "sizes", .help = "who is sent how much: by --skew, or as the matrix of --file says", .kind = AXIS_WORD,
+     .words = sizes, .host = {"skew", "skew", "skew"}},
     {.name = NULL},
 };
 
@@ -56,13 +57,17 @@ const struct exchange *exchanges(void) { return with; }
 
 /* Who names a matrix means it. */
 static bool read_file(const char *path, char *reason) {
-    for (int preset = 0; preset < PRESET_COUNT; preset++) axes[AXIS_SKEW].host[preset] = "-1";
+    for (int preset = 0; preset < PRESET_COUNT; preset++) {
+        axes[AXIS_SKEW].host[preset] = "0";
+        axes[AXIS_SIZES].host[preset] = "matrix";
+    }
     return size_matrix_read(path, &matrix, reason);
 }
 
 static const char *decline(const struct run *run) {
-    bool by_matrix = run->value[AXIS_SKEW] == SKEW_OF_MATRIX;
-    if (by_matrix && matrix.ranks == 0) return "skew -1 is a matrix's, and --file gives none";
+    bool by_matrix = run->value[AXIS_SIZES] == SIZES_BY_MATRIX;
+    if (by_matrix && matrix.ranks == 0) return "there is no matrix: --file gives one";
+    if (by_matrix && run->value[AXIS_SKEW] != 0) return "a matrix says it all: no skew beside it";
     if (by_matrix && matrix.ranks != run->value[COLLECTIVE_RANKS])
         return "the matrix is for another number of ranks";
     return collective_decline(run);
@@ -71,7 +76,7 @@ static const char *decline(const struct run *run) {
 /* Elements. With skew everybody sends the same to a rank: the even part, and to rank 0 what is left. */
 static size_t elements(const struct run *run, int from, int to) {
     size_t total = collective_count(run), ranks = (size_t)run->value[COLLECTIVE_RANKS];
-    if (run->value[AXIS_SKEW] == SKEW_OF_MATRIX) return size_matrix_elements(&matrix, total, from, to);
+    if (run->value[AXIS_SIZES] == SIZES_BY_MATRIX) return size_matrix_elements(&matrix, total, from, to);
     size_t even = total * (size_t)(100 - run->value[AXIS_SKEW]) / (100 * ranks);
     return to == 0 ? total - (ranks - 1) * even : even;
 }

@@ -8,7 +8,8 @@
 extern "C" {
 #endif
 
-enum { AXIS_SKEW = COLLECTIVE_IN_PLACE }; /* there is no working in place */
+enum { AXIS_SKEW = COLLECTIVE_IN_PLACE, AXIS_SIZES }; /* there is no working in place */
+enum { SIZES_BY_SKEW, SIZES_BY_MATRIX };
 
 /* What this rank exchanges with one other, in elements. */
 struct exchange {

@@ -16,7 +16,7 @@ END
 host="--preset smoke --place host --variant mpi --time-cap 0.01"
 launch -np 4 --oversubscribe "$program" $host --file "$folder/matrix" --bytes 64,64k,300004
 expect "every element is exact" all_exact
-expect "the skew is the matrix's" [ "$(column skew | sort -u)" = -1 ]
+expect "the sizes are the matrix's" [ "$(column sizes | sort -u)" = matrix ]
 # 64 B are 16 elements, the sum of the first row: rank 0 receives 10 + 3 + 16, of which 10 are its own, and sends 16
 expect "bytes of the busiest rank" has bytes,bytes_moved 64,180
 ratio=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["bytes"] == 64 { v[$at["metric"]] = $at["value"] }
@@ -28,8 +28,8 @@ launch -np 4 --oversubscribe "$program" $host --file "$folder/matrix" --bytes 64
 expect "corrupted results are wrong" all_wrong
 launch -np 2 "$program" $host --file "$folder/matrix" --bytes 64
 expect "other ranks than the matrix's are skipped" skipped_for "the matrix is for another number of ranks"
-launch -np 2 "$program" $host --skew -1 --bytes 64
-expect "a matrix that is not there is skipped" skipped_for "skew -1 is a matrix's"
+launch -np 2 "$program" $host --sizes matrix --skew 0 --bytes 64
+expect "a matrix that is not there is skipped" skipped_for "there is no matrix"
 
 printf '1 2\n3 4\n' >"$folder/one"
 printf '1 2\n3 5\n' >"$folder/other"
