@@ -291,6 +291,17 @@ write_manifest() {
     [[ -s $out/machine.log ]] || rm -f -- "$out/machine.log"
 }
 
+# Latency, bandwidth and break points of the collectives' curves; 3: there are none.
+write_fits() {
+    [[ -x ${bin}fit ]] || return 0
+    "${bin}fit" "$out" 2>"$out/fit.log"
+    case $? in
+    0) say "  $(last_line "$out/fit.log")" ;;
+    3) rm -f -- "$out/fit.log" ;;
+    *) say "run_all.sh: $(last_line "$out/fit.log")" ;;
+    esac
+}
+
 write_report() {
     if [[ ! -x ${bin}report ]]; then
         say "no report: ${bin}report is not built"
@@ -356,5 +367,6 @@ trap 'forward HUP' HUP
 say "preset $preset into $out: ${programs[*]}"
 write_manifest
 run_programs
+write_fits
 write_report
 conclude

@@ -28,6 +28,8 @@ struct session {
     int block_count;
     struct output outputs[OUTPUTS_MAX];
     int output_count;
+    char note[256];    /* what else to know, for an ok row */
+    double first_call; /* seconds of the call that is checked */
     double overhead; /* seconds a sample spent outside the timed region */
     jmp_buf end; /* bench_skip and bench_fail come back here */
     bool ended;

@@ -55,20 +55,24 @@ static void take(struct session *session, double *seconds, size_t count, size_t 
 /* Calls until three in a row bring no new minimum by 2 %, or a tenth of the cap is spent. Returns the last estimate. */
 static double warm_up(struct session *session) {
     double start = bench_seconds(), best = INFINITY, estimate = 0;
-    for (int call = 0, stale = 0; call < WARM_CALLS_LIMIT; call++) {
+    int fixed = session->options->warm_calls;
+    for (int call = 0, stale = 0; call < (fixed >= 0 ? fixed : WARM_CALLS_LIMIT); call++) {
         take(session, &estimate, 1, 1);
         stale = estimate < 0.98 * best ? 0 : stale + 1;
         if (estimate < best) best = estimate;
         double spent = agreed(bench_seconds() - start);
         bool long_enough = spent > session->options->time_cap * 0.02 || call >= 30;
+        if (fixed >= 0) continue;
         if ((stale >= 3 && long_enough) || spent > session->options->time_cap * 0.1) break;
     }
-    return best > 0 ? best : 1e-9;
+    return best > 0 && isfinite(best) ? best : 1e-9;
 }
 
 static size_t calls_per_sample(const struct session *session, double estimate) {
     double calls = 1;
     if (session->run.variant->place == PLACE_DEVICE) {
+        int given = session->options->graph_calls;
+        if (session->options->cache == CACHE_HOT && given > 0) return (size_t)given;
         if (session->options->cache == CACHE_HOT) calls = fmin(ceil(1e-3 / estimate), GRAPH_CALLS_LIMIT);
     } else if (!one_at_a_time(session)) {
         calls = fmin(ceil(sample_minimum / estimate), 1e6);
@@ -90,7 +94,8 @@ static void admit_cap(struct session *session, const double *seconds, size_t cou
 }
 
 size_t time_variant(struct session *session, double **samples) {
-    double cap = session->options->time_cap, *seconds = malloc(SAMPLES_LIMIT * sizeof *seconds);
+    size_t fixed = session->options->iterations, most = fixed > 0 ? fixed : SAMPLES_LIMIT;
+    double cap = session->options->time_cap, *seconds = malloc(most * sizeof *seconds);
     if (seconds == NULL) abort();
     *samples = seconds;
     double estimate = warm_up(session), start = bench_seconds(), taking = 0;
@@ -100,15 +105,15 @@ size_t time_variant(struct session *session, double **samples) {
         double wanted = fmin(fmax((double)count * 0.25, (double)samples_minimum[session->run.preset]),
                              ceil(0.1 * cap / (estimate * (double)calls)));
         size_t round = wanted < 1 ? 1 : (size_t)wanted;
-        if (round > SAMPLES_LIMIT - count) round = SAMPLES_LIMIT - count;
+        if (fixed > 0 || round > most - count) round = most - count;
         double before = bench_seconds();
         take(session, seconds + count, round, calls);
         taking += bench_seconds() - before;
         count += round;
-        if (settled(session, seconds, count)) break;
+        if (fixed > 0 || settled(session, seconds, count)) break;
         double spent = agreed(bench_seconds() - start);
         bool few = count < 3;
-        if ((spent > cap && !few) || spent > 3 * cap || count == SAMPLES_LIMIT) {
+        if ((spent > cap && !few) || spent > 3 * cap || count == most) {
             admit_cap(session, seconds, count);
             break;
         }

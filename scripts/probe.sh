@@ -81,6 +81,10 @@ probe_launcher() { has_command mpirun || has_command srun; }
 probe_gnuplot() { has_command gnuplot; }
 probe_lstopo() { has_command lstopo || has_command lstopo-no-graphics; }
 
+probe_slurm() {
+    (PATH=$PATH:/usr/sbin:/sbin && has_command slurmctld && has_command slurmd && has_command munged && has_command sbatch)
+}
+
 # Leaves the path of nvcc in nvcc: CUDA_HOME first, then the PATH, then the usual folder.
 find_nvcc() {
     for nvcc in "${CUDA_HOME:-/nonexistent}/bin/nvcc" "$(command -v nvcc || true)" /usr/local/cuda/bin/nvcc; do

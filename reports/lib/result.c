@@ -14,7 +14,7 @@ static bool ends_with(const char *name, const char *ending) {
 static int is_table(const struct dirent *entry) {
     const char *name = entry->d_name;
     return name[0] != '.' && ends_with(name, ".csv") && !ends_with(name, ".samples.csv") &&
-           strcmp(name, "published.csv") != 0;
+           !ends_with(name, ".pieces.csv") && strcmp(name, "published.csv") != 0;
 }
 
 static bool tables_read(struct result *result, int number, struct problem *problem) {
