@@ -165,6 +165,7 @@ static const struct device_backend cuda_backend = {
     .time_hot = device_cuda_time_hot,
     .time_plain = device_cuda_time_plain,
     .delay = device_cuda_delay,
+    .delay_cost = device_cuda_delay_cost,
     .multiprocessors = device_cuda_multiprocessors,
     .clock_maximum = device_cuda_clock_maximum,
     .memory_bandwidth = device_cuda_memory_bandwidth,

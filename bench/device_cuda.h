@@ -25,6 +25,7 @@ void device_cuda_recover(void); /* a callback that left by bench_fail: let the s
 bool device_cuda_time_cold(struct run *run, double *seconds, size_t count, char *reason);
 bool device_cuda_time_hot(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
 void device_cuda_delay(double seconds);
+bool device_cuda_delay_cost(double *seconds, char *reason);
 bool device_cuda_time_plain(struct run *run, double *seconds, size_t count, char *reason);
 
 /* device_cuda_peaks.cu */

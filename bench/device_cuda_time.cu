@@ -13,6 +13,7 @@
 #include <sched.h>
 
 #include "device_cuda.h"
+#include "statistics.h"
 #include "telemetry.h"
 
 enum { BATCH = 24, FLUSH_FACTOR = 2, FLUSH_THREADS = 512 };
@@ -204,6 +205,34 @@ static bool time_samples(struct run *run, const struct sample *sample, double *s
         int batch = (int)(count - done < (size_t)BATCH ? count - done : (size_t)BATCH);
         if (!time_batch(run, sample, seconds + done, batch, reason)) return false;
     }
+    return true;
+}
+
+/* What one kernel more costs in the stream, as the median of many: a call is a kernel that waits, alone and with
+   another one behind it that waits for nothing. Alternating, so that no change of the clock comes in between. */
+bool device_cuda_delay_cost(double *seconds, char *reason) {
+    const double call = 20e-6;
+    double differences[BATCH / 2];
+    device_cuda_recover();
+    if (!enqueue_hold(reason)) return false;
+    for (int i = 0; i < BATCH; i++) {
+        DEVICE_CHECK(reason, cudaEventRecord(timer.before[i], device_cuda_stream()));
+        device_cuda_delay(call);
+        if (!enqueue_delay(reason)) return false;
+        device_cuda_delay(0);
+        if (i % 2 != 0 && !enqueue_delay(reason)) return false;
+        DEVICE_CHECK(reason, cudaEventRecord(timer.after[i], device_cuda_stream()));
+    }
+    device_cuda_delay(-1);
+    let_go();
+    if (!wait_for(timer.after[BATCH - 1], reason)) return false;
+    for (int i = 0; i < BATCH / 2; i++) {
+        float alone, two;
+        DEVICE_CHECK(reason, cudaEventElapsedTime(&alone, timer.before[2 * i], timer.after[2 * i]));
+        DEVICE_CHECK(reason, cudaEventElapsedTime(&two, timer.before[2 * i + 1], timer.after[2 * i + 1]));
+        differences[i] = (two - alone) * 1e-3;
+    }
+    *seconds = statistics(differences, BATCH / 2).median;
     return true;
 }
 

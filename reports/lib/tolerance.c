@@ -9,7 +9,8 @@
 enum { DRIFT_CASES_MIN = 8, DRIFT_GROUP_MIN = 3 };
 static const double false_alarms = 0.01; /* of whole comparisons */
 
-/* Relative floors by metric and place: with fewer than LAUNCHES_MANY launches on a side, and with that many. */
+/* Relative floors by metric and place: with fewer than LAUNCHES_MANY launches on a side, and with that many, whose own
+   scatter is known. */
 struct floors {
     const char *metric; /* NULL: any other that is a time or rate, then any other */
     double host_few, host_many, device_few, device_many;
@@ -18,14 +19,10 @@ static const struct floors floors[] = {
     {"harness_cost", 0.50, 0.25, 0.50, 0.25}, /* tens of nanoseconds */
     {"first_call", 1.00, 0.50, 1.00, 0.50},   /* loads libraries, once */
     {"skew", 1.00, 0.50, 1.00, 0.50},
-    {"latency_clocks", 0.10, 0.05, 0.03, 0.015},
-    {"issue_clocks", 0.10, 0.05, 0.03, 0.015},
-    {"bytes_per_clock", 0.10, 0.05, 0.03, 0.015},
-    {"rate_at_clock", 0.10, 0.05, 0.03, 0.015},
     {"accuracy", 0.10, 0.05, 0.10, 0.05}, /* of a few thousand examples; reruns of a seed differ by less */
     {"loss", 0.05, 0.03, 0.05, 0.03},
 };
-static const struct floors floor_of_times = {NULL, 0.10, 0.05, 0.03, 0.015},
+static const struct floors floor_of_times = {NULL, 0.10, 0.02, 0.03, 0.007},
                            floor_of_others = {NULL, 0.02, 0.02, 0.02, 0.02};
 
 bool row_on_device(const struct row *row) {
@@ -55,14 +52,10 @@ bool pair_interrupted(const struct pair *pair, int side) {
     return 2 * interrupted > pair->count[side]; /* the median of the launches is one of those */
 }
 
-bool pair_repeated(const struct pair *pair) {
-    return pair->count[BASELINE] >= LAUNCHES_MANY && pair->count[NEW_RUN] >= LAUNCHES_MANY;
-}
-
 double floor_of(const struct judge *judge, const struct pair *pair) {
     const struct row *row = pair_row(pair);
     const struct floors *chosen = row_is_timed(row) ? &floor_of_times : &floor_of_others;
-    bool many = pair_repeated(pair);
+    bool many = launches_of(pair) >= LAUNCHES_MANY;
     for (size_t i = 0; i < ARRAY_LENGTH(floors); i++)
         if (strcmp(floors[i].metric, row->field[COLUMN_metric]) == 0) chosen = &floors[i];
     if (judge->floor > 0 && row_is_timed(row)) return log1p(judge->floor);
@@ -103,7 +96,8 @@ static const struct samples *samples_for(const struct judge *judge, const struct
     return NULL;
 }
 
-double error_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES]) {
+bool ratio_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES],
+              struct ratio *ratio) {
     struct launches sides[SIDES];
     const double **series[SIDES];
     size_t *counts[SIDES];
@@ -116,9 +110,10 @@ double error_of(const struct judge *judge, const struct pair *pair, const struct
         }
         sides[side] = (struct launches){series[side], counts[side], pair->count[side]};
     }
-    double error = bootstrap_error(&sides[BASELINE], &sides[NEW_RUN], 1);
+    bool known = bootstrap_ratio(&sides[BASELINE], &sides[NEW_RUN], 1, ratio);
     for (int side = 0; side < SIDES; side++) free(series[side]), free(counts[side]);
-    return isfinite(error) ? error : error_of_intervals(pair);
+    if (!known) *ratio = (struct ratio){.error = error_of_intervals(pair), .low = NAN, .high = NAN};
+    return known;
 }
 
 static double normal_quantile(double tail) { /* x with P(X > x) = tail, by halving */
@@ -129,6 +124,10 @@ static double normal_quantile(double tail) { /* x with P(X > x) = tail, by halvi
         else high = middle;
     }
     return high;
+}
+
+double chance_quantile(size_t cases) { /* of a normal deviate: in one comparison of a hundred one case is beyond it */
+    return normal_quantile(false_alarms / (double)(cases > 0 ? cases : 1));
 }
 
 static bool enters_drift(const struct judgement *judgement, bool device) {
@@ -144,7 +143,7 @@ static size_t group_of(struct index *groups, const struct row *row) {
 }
 
 struct member {
-    size_t group;
+    size_t group, judgement;
     double worse;
 };
 
@@ -161,7 +160,7 @@ double drift_of(const struct judge *judge, bool device) {
     size_t count = 0, kept = 0;
     for (size_t i = 0; i < judge->count; i++)
         if (enters_drift(&judge->judgements[i], device))
-            members[count++] = (struct member){group_of(&groups, pair_row(judge->judgements[i].pair)),
+            members[count++] = (struct member){group_of(&groups, pair_row(judge->judgements[i].pair)), i,
                                                judge->judgements[i].worse};
     qsort(members, count, sizeof *members, compare_members);
     for (size_t i = 0, end; i < count; i = end) {
@@ -173,9 +172,43 @@ double drift_of(const struct judge *judge, bool device) {
             residuals[kept++] = fabs(members[m].worse - median) * correction;
     }
     if (kept >= DRIFT_CASES_MIN)
-        drift = 1.4826 * median_of(residuals, kept) * normal_quantile(false_alarms / (double)kept);
+        drift = 1.4826 * median_of(residuals, kept) * chance_quantile(kept);
     free(members);
     free(residuals);
     index_release(&groups);
     return drift;
+}
+
+static int compare_spreads(const void *a, const void *b) {
+    const struct member *x = a, *y = b;
+    return x->group != y->group ? (x->group > y->group) - (x->group < y->group) : 0;
+}
+
+/* A group's median spread goes to every member whose own is smaller. */
+static void share_group(const struct judge *judge, const struct member *members, size_t count, double *values) {
+    for (size_t i = 0; i < count; i++) values[i] = judge->judgements[members[i].judgement].spread;
+    double typical = median_of(values, count);
+    for (size_t i = 0; i < count; i++) {
+        struct judgement *judgement = &judge->judgements[members[i].judgement];
+        if (judgement->spread < typical)
+            judgement->spread = sqrt((judgement->spread * judgement->spread + typical * typical) / 2);
+    }
+}
+
+void share_spreads(struct judge *judge) {
+    struct index groups = {0};
+    struct member *members = array_zeroed(judge->count, sizeof *members);
+    double *values = array_zeroed(judge->count, sizeof *values);
+    size_t count = 0;
+    for (size_t i = 0; i < judge->count; i++)
+        if (isfinite(judge->judgements[i].spread))
+            members[count++] = (struct member){group_of(&groups, pair_row(judge->judgements[i].pair)), i, 0};
+    qsort(members, count, sizeof *members, compare_spreads);
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && members[end].group == members[i].group;) end++;
+        share_group(judge, members + i, end - i, values);
+    }
+    free(members);
+    free(values);
+    index_release(&groups);
 }

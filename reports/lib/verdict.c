@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "bootstrap.h"
+#include "rank_test.h"
 
 enum { HOST_CASES_MIN = 8 };
-static const double noise_factor = 3;
+static const double noise_factor = 3, family_level = 0.05;
 
 const char *const verdict_names[VERDICT_COUNT] = {
 #define VERDICT(identifier, fails, meaning) #identifier,
@@ -118,8 +119,16 @@ static const char *excuse_for(const struct judge *judge, const struct judgement 
     for (int side = 0; side < SIDES; side++)
         if (pair_interrupted(judgement->pair, side)) return "calls were interrupted";
     bool ranks = strcmp(row->field[COLUMN_backend], "mpi") == 0;
-    if (ranks && judge->floor == 0 && !pair_repeated(judgement->pair)) return "one launch: where were its cores?";
+    if (ranks && judge->floor == 0 && judgement->launches < LAUNCHES_SOME) return "one launch: where were its cores?";
     return NULL;
+}
+
+/* Do the launches of both sides lie apart by more than chance? Holm's correction decides where so many launches can
+   reach its level in so large a family; beyond that, they must not overlap at all. */
+static bool launches_part(const struct judge *judge, const struct judgement *judgement) {
+    if (isnan(judgement->p)) return true; /* too few to ask */
+    if (judgement->least * (double)judge->family <= family_level) return judgement->p_holm <= family_level;
+    return judgement->p <= judgement->least * (1 + 1e-9);
 }
 
 static enum case_verdict by_figures(const struct judge *judge, struct judgement *judgement, double floor) {
@@ -128,6 +137,10 @@ static enum case_verdict by_figures(const struct judge *judge, struct judgement 
     const char *excuse = excuse_for(judge, judgement);
     if (excuse != NULL) {
         judgement->note = excuse;
+        return VERDICT_unsure;
+    }
+    if (fabs(judgement->worse) > judgement->tolerance && !launches_part(judge, judgement)) {
+        judgement->note = "the launches of both sides overlap";
         return VERDICT_unsure;
     }
     if (judgement->agreed > judgement->tolerance) return timed ? VERDICT_slower : VERDICT_worse;
@@ -141,7 +154,9 @@ static void prepare(struct judge *judge) {
         const struct pair *pair = &judge->match->pairs[i];
         if (pair_row(pair)->field[COLUMN_metric][0] == 0) continue; /* the reason of cases that were not measured */
         struct judgement *judgement = &judge->judgements[judge->count++];
-        *judgement = (struct judgement){.pair = pair, .note = "", .worse = NAN, .agreed = NAN, .tolerance = NAN};
+        *judgement = (struct judgement){
+            .pair = pair, .note = "", .worse = NAN, .agreed = NAN, .tolerance = NAN, .low = NAN, .high = NAN,
+            .spread = NAN, .p = NAN, .p_holm = NAN, .launches = launches_of(pair)};
         for (int side = 0; side < SIDES; side++) judgement->value[side] = pair_column(pair, side, COLUMN_value);
         judgement->verdict = by_status(judge, judgement);
         if (judgement->verdict == VERDICT_COUNT) judgement->worse = worse_by(judgement, pair_row(pair));
@@ -167,15 +182,30 @@ static void add_note(struct judgement *judgement) {
         judgement->note = "the device was throttled";
 }
 
+/* By how much a case may change, as far as noise goes. */
+static double noise_tolerance(const struct judge *judge, struct judgement *judgement, double drift) {
+    if (judgement->launches < LAUNCHES_MANY || isnan(judgement->spread))
+        return fmax(noise_factor * judgement->noise, drift);
+    double launches = spread_error(judgement->pair, judgement->spread);
+    judgement->noise = fmax(judgement->noise, launches);
+    return fmax(noise_factor * judgement->noise, chance_quantile(judge->family) * launches);
+}
+
 static void judge_figures(struct judge *judge, struct judgement *judgement, const struct samples *const samples[SIDES],
                           const double drift[2], double clock_shift) {
     const struct row *row = pair_row(judgement->pair);
     bool timed = row_is_timed(row), device = row_on_device(row);
-    bool lone = timed && !device && judge->floor == 0 && !pair_repeated(judgement->pair);
+    bool lone = timed && !device && judge->floor == 0 && judgement->launches < LAUNCHES_SOME;
     double floor = floor_of(judge, judgement->pair);
-    judgement->noise = timed ? error_of(judge, judgement->pair, samples) : 0;
-    judgement->tolerance = fmax(floor, noise_factor * judgement->noise);
-    if (timed) judgement->tolerance = fmax(judgement->tolerance, drift[device]);
+    judgement->tolerance = floor;
+    if (timed) {
+        struct ratio ratio;
+        ratio_of(judge, judgement->pair, samples, &ratio);
+        judgement->noise = ratio.error;
+        judgement->low = ratio.low;
+        judgement->high = ratio.high;
+        judgement->tolerance = fmax(floor, noise_tolerance(judge, judgement, drift[device]));
+    }
     if (lone) judgement->tolerance = fmax(judgement->tolerance, log(LAUNCH_FACTOR));
     judgement->agreed = agreed_by(judge, judgement, clock_shift);
     judgement->verdict = by_figures(judge, judgement, floor);
@@ -183,8 +213,25 @@ static void judge_figures(struct judge *judge, struct judgement *judgement, cons
     add_note(judgement);
 }
 
+/* What must be known of all cases before any can be judged: spreads and the rank test's family. */
+static void ask_launches(struct judge *judge) {
+    double *p = array_zeroed(judge->count, sizeof *p);
+    for (size_t i = 0; i < judge->count; i++) {
+        struct judgement *judgement = &judge->judgements[i];
+        bool timed = isfinite(judgement->worse) && row_is_timed(pair_row(judgement->pair));
+        if (timed) judgement->p = launch_test(judgement->pair, &judgement->least);
+        if (timed) judgement->spread = launch_spread(judgement->pair);
+        p[i] = judgement->p;
+    }
+    judge->family = holm_adjust(p, judge->count);
+    for (size_t i = 0; i < judge->count; i++) judge->judgements[i].p_holm = p[i];
+    free(p);
+    share_spreads(judge);
+}
+
 void judge_all(struct judge *judge, const struct samples *const samples[SIDES]) {
     prepare(judge);
+    ask_launches(judge);
     for (int side = 0; side < SIDES; side++) judge->interrupted[side] = interrupted_share(judge, side);
     const double drift[] = {drift_of(judge, false), drift_of(judge, true)}, clock_shift = clock_shift_of(judge);
     for (size_t i = 0; i < judge->count; i++) {

@@ -28,8 +28,10 @@
 #ifndef REPORTS_VERDICT_H
 #define REPORTS_VERDICT_H
 
+#include "bootstrap.h"
 #include "match.h"
 #include "samples.h"
+#include "spread.h"
 
 enum case_verdict {
 #define VERDICT(identifier, fails, meaning) VERDICT_##identifier,
@@ -49,20 +51,24 @@ struct judgement {
     double agreed;       /* d as minimum and cycles agree on it */
     double tolerance;
     double noise;     /* standard error of d */
+    double low, high; /* 95 % interval of d by the bootstrap; NAN: no samples */
+    double spread;    /* of one launch, ln; NAN: too few launches */
+    double p, p_holm; /* of the rank test over launches, alone and in the family; NAN: too few launches */
+    double least;     /* the smallest p that so many launches can give */
+    size_t launches;  /* of the side with fewer */
     const char *note; /* "" or why */
 };
 
 #define INTERRUPTED 1.5
 #define BUSY_SHARE 0.25
 #define LAUNCH_FACTOR 3.0
-enum { LAUNCHES_MANY = 3 };
 
 struct judge {
     const struct result *results; /* SIDES of them */
     const struct match *match;
     double floor; /* for times and rates, from the command line; 0: by kind */
     struct judgement *judgements;
-    size_t count;
+    size_t count, family; /* family: cases that the rank test was asked about */
     int counts[VERDICT_COUNT];
     int lone; /* unsure cases on the host for which more launches might decide */
     double
@@ -76,11 +82,13 @@ bool judge_passes(const struct judge *judge);
 
 /* tolerance.c: the parts of the tolerance, as ln ratios. */
 double floor_of(const struct judge *judge, const struct pair *pair);
-double error_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES]);
+bool ratio_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES],
+              struct ratio *ratio); /* false: no samples; then error alone, from the rows' intervals */
+void share_spreads(struct judge *judge); /* a case is trusted to be quieter than its variant's median case by half */
+double chance_quantile(size_t cases);
 double drift_of(const struct judge *judge, bool device); /* 0 where there are too few cases to tell */
 double pair_column(const struct pair *pair, int side,
                    enum column column);      /* median over the launches; NAN: not known */
-bool pair_repeated(const struct pair *pair); /* at least LAUNCHES_MANY launches on both sides */
 bool pair_interrupted(const struct pair *pair, int side);
 bool row_is_timed(const struct row *row); /* a time, a rate, or a figure made of one */
 bool row_on_device(const struct row *row);
