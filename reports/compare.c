@@ -187,7 +187,8 @@ static void write_files(const struct arguments *arguments, const struct gate_out
     if (arguments->markdown != NULL) {
         text_clear(&text);
         if (arguments->count[BASELINE] > 0 || arguments->halves)
-            verdict_table(&outcome->comparison->judge, TABLE_MARKDOWN, ROWS_OF_INTEREST, 0, &text);
+            verdict_table(&outcome->comparison->judge, TABLE_MARKDOWN, arguments->all ? ROWS_ALL : ROWS_OF_INTEREST, 0,
+                          &text);
         gate_limits(outcome, TABLE_MARKDOWN, &text);
         write_text(arguments->markdown, &text, problem);
     }
@@ -226,6 +227,7 @@ static void confirm_suspects(const struct arguments *arguments, struct compariso
                                .any_hardware = arguments->other_hardware};
     if (getenv("BUILD") != NULL) snprintf(given, sizeof given, "%s", getenv("BUILD"));
     if (given[0] != 0) how.build[NEW_RUN] = given;
+    how.build[BASELINE] = getenv("BASELINE_BUILD");
     if (how.runner[NEW_RUN] == NULL) {
         if (!find_runner(runner, build))
             end(EXIT_BAD_INPUT, "--confirm: no run_all.sh beside this program; name it: --confirm=FILE");

@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "bootstrap.h"
-#include "rank_test.h"
 
 enum { HOST_CASES_MIN = 8 };
-static const double noise_factor = 3, family_level = 0.05;
+static const double noise_factor = 3;
 
 const char *const verdict_names[VERDICT_COUNT] = {
 #define VERDICT(identifier, fails, meaning) #identifier,
@@ -123,24 +122,12 @@ static const char *excuse_for(const struct judge *judge, const struct judgement 
     return NULL;
 }
 
-/* Do the launches of both sides lie apart by more than chance? Holm's correction decides where so many launches can
-   reach its level in so large a family; beyond that, they must not overlap at all. */
-static bool launches_part(const struct judge *judge, const struct judgement *judgement) {
-    if (isnan(judgement->p)) return true; /* too few to ask */
-    if (judgement->least * (double)judge->family <= family_level) return judgement->p_holm <= family_level;
-    return judgement->p <= judgement->least * (1 + 1e-9);
-}
-
 static enum case_verdict by_figures(const struct judge *judge, struct judgement *judgement, double floor) {
     bool timed = row_is_timed(pair_row(judgement->pair));
     if (fabs(judgement->worse) <= floor) return VERDICT_same;
     const char *excuse = excuse_for(judge, judgement);
     if (excuse != NULL) {
         judgement->note = excuse;
-        return VERDICT_unsure;
-    }
-    if (fabs(judgement->worse) > judgement->tolerance && !launches_part(judge, judgement)) {
-        judgement->note = "the launches of both sides overlap";
         return VERDICT_unsure;
     }
     if (judgement->agreed > judgement->tolerance) return timed ? VERDICT_slower : VERDICT_worse;
@@ -156,7 +143,7 @@ static void prepare(struct judge *judge) {
         struct judgement *judgement = &judge->judgements[judge->count++];
         *judgement = (struct judgement){
             .pair = pair, .note = "", .worse = NAN, .agreed = NAN, .tolerance = NAN, .low = NAN, .high = NAN,
-            .spread = NAN, .p = NAN, .p_holm = NAN, .launches = launches_of(pair)};
+            .judged = NAN, .spread = NAN, .p_holm = NAN, .launches = launches_of(pair)};
         for (int side = 0; side < SIDES; side++) judgement->value[side] = pair_column(pair, side, COLUMN_value);
         judgement->verdict = by_status(judge, judgement);
         if (judgement->verdict == VERDICT_COUNT) judgement->worse = worse_by(judgement, pair_row(pair));
@@ -176,19 +163,10 @@ static double interrupted_share(const struct judge *judge, int side) {
 
 static void add_note(struct judgement *judgement) {
     if (judgement->note[0] != 0) return;
-    if (judgement->verdict == VERDICT_unsure && fabs(judgement->worse) > judgement->tolerance)
+    if (judgement->verdict == VERDICT_unsure && fabs(judgement->judged) > judgement->tolerance)
         judgement->note = "the fastest call or the clock cycles say otherwise";
     if (judgement->verdict == VERDICT_slower && pair_column(judgement->pair, NEW_RUN, COLUMN_throttled) > 0)
         judgement->note = "the device was throttled";
-}
-
-/* By how much a case may change, as far as noise goes. */
-static double noise_tolerance(const struct judge *judge, struct judgement *judgement, double drift) {
-    if (judgement->launches < LAUNCHES_MANY || isnan(judgement->spread))
-        return fmax(noise_factor * judgement->noise, drift);
-    double launches = spread_error(judgement->pair, judgement->spread);
-    judgement->noise = fmax(judgement->noise, launches);
-    return fmax(noise_factor * judgement->noise, chance_quantile(judge->family) * launches);
 }
 
 static void judge_figures(struct judge *judge, struct judgement *judgement, const struct samples *const samples[SIDES],
@@ -198,35 +176,25 @@ static void judge_figures(struct judge *judge, struct judgement *judgement, cons
     bool lone = timed && !device && judge->floor == 0 && judgement->launches < LAUNCHES_SOME;
     double floor = floor_of(judge, judgement->pair);
     judgement->tolerance = floor;
+    judgement->judged = judgement->worse;
     if (timed) {
         struct ratio ratio;
         ratio_of(judge, judgement->pair, samples, &ratio);
         judgement->noise = ratio.error;
         judgement->low = ratio.low;
         judgement->high = ratio.high;
-        judgement->tolerance = fmax(floor, noise_tolerance(judge, judgement, drift[device]));
+        judgement->tolerance = fmax(floor, fmax(noise_factor * judgement->noise, drift[device]));
+    }
+    if (judged_by_launches(judgement)) {
+        judge_launches(judge, judgement, floor);
+        add_note(judgement);
+        return;
     }
     if (lone) judgement->tolerance = fmax(judgement->tolerance, log(LAUNCH_FACTOR));
     judgement->agreed = agreed_by(judge, judgement, clock_shift);
     judgement->verdict = by_figures(judge, judgement, floor);
     judge->lone += lone && judgement->verdict == VERDICT_unsure;
     add_note(judgement);
-}
-
-/* What must be known of all cases before any can be judged: spreads and the rank test's family. */
-static void ask_launches(struct judge *judge) {
-    double *p = array_zeroed(judge->count, sizeof *p);
-    for (size_t i = 0; i < judge->count; i++) {
-        struct judgement *judgement = &judge->judgements[i];
-        bool timed = isfinite(judgement->worse) && row_is_timed(pair_row(judgement->pair));
-        if (timed) judgement->p = launch_test(judgement->pair, &judgement->least);
-        if (timed) judgement->spread = launch_spread(judgement->pair);
-        p[i] = judgement->p;
-    }
-    judge->family = holm_adjust(p, judge->count);
-    for (size_t i = 0; i < judge->count; i++) judge->judgements[i].p_holm = p[i];
-    free(p);
-    share_spreads(judge);
 }
 
 void judge_all(struct judge *judge, const struct samples *const samples[SIDES]) {

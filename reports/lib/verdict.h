@@ -52,9 +52,11 @@ struct judgement {
     double tolerance;
     double noise;     /* standard error of d */
     double low, high; /* 95 % interval of d by the bootstrap; NAN: no samples */
-    double spread;    /* of one launch, ln; NAN: too few launches */
-    double p, p_holm; /* of the rank test over launches, alone and in the family; NAN: too few launches */
-    double least;     /* the smallest p that so many launches can give */
+    double judged;    /* d by which the verdict fell: by the quietest measure where there are launches enough */
+    enum measure by;
+    struct shift shift[MEASURES]; /* known where both sides have LAUNCHES_SOME launches */
+    double spread;                /* of one launch by that measure, ln; NAN: too few launches */
+    double p_holm;                /* of its rank test in the family; NAN: not of the family */
     size_t launches;  /* of the side with fewer */
     const char *note; /* "" or why */
 };
@@ -79,6 +81,11 @@ struct judge {
 void judge_all(struct judge *judge, const struct samples *const samples[SIDES]);
 void judge_release(struct judge *judge);
 bool judge_passes(const struct judge *judge);
+
+/* verdict_launches.c */
+void ask_launches(struct judge *judge); /* what must be known of all cases before any is judged */
+bool judged_by_launches(const struct judgement *judgement);
+void judge_launches(struct judge *judge, struct judgement *judgement, double floor);
 
 /* tolerance.c: the parts of the tolerance, as ln ratios. */
 double floor_of(const struct judge *judge, const struct pair *pair);

@@ -54,6 +54,9 @@ static void fill_cells(const struct judgement *judgement, struct text cells[CELL
     double sign = row->better == LOWER ? 1 : -1; /* the change of the value, not of the time */
     if (isfinite(judgement->worse)) text_add(&cells[CELL_CHANGE], "%+.1f %%", expm1(sign * judgement->worse) * 100);
     if (isfinite(judgement->tolerance)) text_add(&cells[CELL_ALLOWED], "%.1f %%", expm1(judgement->tolerance) * 100);
+    if (judgement->by != MEASURE_TIME && isfinite(judgement->judged))
+        text_add(&cells[CELL_NOTE], "%s %+.1f %%%s", judgement->by == MEASURE_CYCLES ? "cycles" : "fastest",
+                 expm1(judgement->judged) * 100, judgement->note[0] != 0 ? "; " : "");
     text_string(&cells[CELL_NOTE], judgement->note);
 }
 

@@ -45,8 +45,9 @@ static cJSON *side_object(const struct comparison *comparison, int side) {
 }
 
 static size_t measured_launches(const struct pair *pair, int side) {
-    double values[LAUNCHES_MAX];
-    return launch_values(pair, side, values, LAUNCHES_MAX);
+    size_t count = 0;
+    for (size_t i = 0; i < pair->count[side]; i++) count += row_measured(pair->rows[side][i]);
+    return count;
 }
 
 static void add_figures(cJSON *object, const struct judgement *judgement) {
@@ -57,7 +58,9 @@ static void add_figures(cJSON *object, const struct judgement *judgement) {
     add_number(object, "slowdown_high", expm1(judgement->high));
     add_number(object, "tolerance", expm1(judgement->tolerance));
     add_number(object, "launch_spread", judgement->spread);
-    add_number(object, "p", judgement->p);
+    add_string(object, "judged_by", measure_names[judgement->by]);
+    add_number(object, "judged_slowdown", expm1(judgement->judged));
+    add_number(object, "p", isnan(judgement->p_holm) ? NAN : judgement->shift[judgement->by].p);
     add_number(object, "p_holm", judgement->p_holm);
     add_number(object, "baseline_launches", (double)measured_launches(judgement->pair, BASELINE));
     add_number(object, "new_launches", (double)measured_launches(judgement->pair, NEW_RUN));
