@@ -161,9 +161,9 @@ static void note_noise(const struct judge *judge) {
         if (judge->interrupted[side] > BUSY_SHARE)
             fprintf(
                 stderr,
-                "compare: note: in the %s other work interrupted %.0f %% of the cases on the host: nothing timed there "
-                "is judged; measure again on a quiet machine\n",
-                names[side], judge->interrupted[side] * 100);
+                "compare: note: in the %s other work interrupted %.0f %% of the cases on the host: what it interrupted "
+                "is not judged, with fewer than %d launches nothing timed there; measure again on a quiet machine\n",
+                names[side], judge->interrupted[side] * 100, LAUNCHES_MANY);
     if (judge->lone > 0)
         fprintf(stderr,
                 "compare: note: %d unsure on the host, where one launch a side decides little: measure both sides "

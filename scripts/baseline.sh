@@ -54,11 +54,11 @@ parse_options() {
 
 # A name for the hardware fingerprint of a manifest: its words, and a checksum since they are cut.
 name_of() {
-    local hardware
+    local hardware words
     hardware=$(sed -n 's/^[[:space:]]*"hardware":[[:space:]]*"\(.*\)".*/\1/p' "$1" | head -n 1)
     [[ -n $hardware ]] || die 2 "$1: no hardware fingerprint in it"
-    printf '%s-%s\n' "$(tr '[:upper:]' '[:lower:]' <<<"$hardware" | tr -cs 'a-z0-9' '-' | cut -c1-60 | sed 's/^-//; s/-$//')" \
-        "$(cksum <<<"$hardware" | cut -d' ' -f1)"
+    words=$(tr '[:upper:]' '[:lower:]' <<<"$hardware" | tr -cs 'a-z0-9' '-' | cut -c1-60 | sed 's/^-//; s/-$//')
+    echo "$words-$(cksum <<<"$hardware" | cut -d' ' -f1)"
 }
 
 launches=5 preset=quick only="" from="" into="" replace="" where=""

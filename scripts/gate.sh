@@ -77,8 +77,9 @@ find_baseline() {
 run() {
     local checkout=$1 build=$2
     shift 2
-    if [[ -n $build ]]; then BUILD=$build "$checkout/run_all.sh" --preset "${preset:-smoke}" "${select[@]}" "$@" >/dev/null
-    else env -u BUILD "$checkout/run_all.sh" --preset "${preset:-smoke}" "${select[@]}" "$@" >/dev/null; fi
+    set -- --preset "${preset:-smoke}" "${select[@]}" "$@"
+    if [[ -n $build ]]; then BUILD=$build "$checkout/run_all.sh" "$@" >/dev/null
+    else env -u BUILD "$checkout/run_all.sh" "$@" >/dev/null; fi
     (($? != 2 && $? < 128)) || die 2 "$checkout/run_all.sh could not measure into ${*: -1}"
 }
 

@@ -17,7 +17,7 @@ usage: gate_power.sh [OPTION]...
   --csv FILE           the figures (default FOLDER/gate_power.csv)
   --help               print this
 
-A launch runs a set of programs at smoke size, and one quiet case three times in turn: as it is, and slowed by
+A launch runs a set of programs at smoke size, and two quiet cases in turn: as they are, and slowed by
 --inject-slowdown. A pair is drawn from twice --launches neighbouring launches: of each two neighbours a coin (fixed
 seed) gives one to the old side and one to the new, so that sides alternate in time as in a gate that interleaves them.
 Pairs overlap where the pool is short; how many there are without an overlap is printed, and they are counted apart.
@@ -42,7 +42,10 @@ parse_options() {
         value=$2
         shift 2
         case $option in
-        --place) [[ $value == host || $value == device ]] || die 2 "--place: '$value' is none of host device"; place=$value ;;
+        --place)
+            [[ $value == host || $value == device ]] || die 2 "--place: '$value' is none of host device"
+            place=$value
+            ;;
         --pool) pool=$value ;;
         --csv) csv=$value ;;
         --minutes) whole "$option" "$value" 0; minutes=$value ;;
@@ -57,20 +60,25 @@ parse_options() {
     [[ -n $csv ]] || csv=$pool/gate_power.csv
 }
 
-# What a launch runs, a program a line; and the cases that are slowed: name, percents with the share of trials that must
-# be caught, how compare's table names the case, and its command.
+# What a launch runs, a program a line; and the cases that are slowed: name, percents each with the share of trials that
+# must be caught (-: told, not asked for), how compare's table names the case, and its command.
 describe_work() {
     if [[ $place == host ]]; then
         common=(--preset smoke --place host)
         set_lines=("gemm --size 256" "stream" "prefill --seq 256" "fma_peak" "cache_bandwidth" "memory_latency"
             "harness_cost" "all_reduce")
-        targets=("gemm|3:80 5:95|gemm .*size=320|gemm --preset quick --time-cap 0.2 --variant plain --size 320 --dtype fp32 --threads 1")
+        # a chain of additions in registers, which hardly anything disturbs, and attention on one core
+        quiet="--preset quick --time-cap 0.2 --threads 1"
+        targets=("chain|3:80 5:95|harness_cost .*adds=100000|harness_cost $quiet --variant call --adds 100000"
+            "attention|3:- 5:-|prefill .*seq=128|prefill $quiet --variant tiled --mask full --seq 128 --tokens 128$(
+                ) --hidden 64 --group 1")
     else
         common=(--preset quick --place device --time-cap 0.2)
         set_lines=("gemm --variant cublaslt --shape square --size 4k --dtype bf16,fp8_e4m3"
             "prefill --variant cudnn --seq 4k --mask full --head-dim 64,128 --group 1")
         targets=("gemm|1.5:95|gemm .*size=8192|gemm --variant cublaslt --shape square --size 8k --dtype bf16"
-            "attention|1.5:95|prefill .*seq=8192|prefill --variant cudnn --seq 8k --mask causal --head-dim 128 --group 1")
+            "attention|1.5:95|prefill .*seq=8192|prefill --variant cudnn --mask causal --seq 8k --head-dim 128$(
+                ) --group 1")
     fi
 }
 
@@ -155,7 +163,8 @@ figure() {
     else awk -v x="$percent" -v y="$4" 'BEGIN { exit !(x >= y) }' || met=no; fi
     [[ $4 != - ]] || met=""
     [[ $met != no ]] || missed=1
-    printf '%s,%s,%s,%s,%s,%s,%s,%s,%s\n' "$place" "$1" "$3" "$2" "$percent" "${4/-/}" "$met" "$launches" "$have" >>"$csv"
+    printf '%s,' "$place" "$1" "$3" "$2" "$percent" "${4/-/}" "$met" "$launches" >>"$csv"
+    echo "$have" >>"$csv"
     printf '%-42s %5d of %6d = %6s %%   %s\n' "$1" "$2" "$3" "$percent" \
         "$([[ $4 == - ]] || echo "aim: at $5 $4 %$([[ $met == no ]] && echo ", MISSED")")"
 }
@@ -172,7 +181,7 @@ judge_pairs() {
         judge none 0
         ((alarms += status, cases += $(count '[a-z]+'), slower += $(count 'slower|worse|missing|failed|wrong')))
         ((faster += $(count 'faster|improved'), unsure += $(count unsure)))
-        ((status == 0)) || printf '%s\n' "pair at launch $start:" "$(grep -E '^\| (slower|worse|missing)' <<<"$table")" >&2
+        ((status == 0)) || say "pair at launch $start:" "$(grep -E '^\| (slower|worse|missing)' <<<"$table")"
         ((start >= next)) || continue
         ((next = start + 2 * launches, apart += 1, apart_alarms += status))
     done
@@ -192,7 +201,7 @@ judge_slowdowns() {
             for ((trial = 0; trial < trials; trial++)); do
                 draw "$(window "$trial" "$trials")"
                 judge "$name" "${level%:*}"
-                if grep -qE "^\| slower \| $pattern.*_rate" < <(sed 's/&#95;/_/g' <<<"$table"); then ((caught += 1)); fi
+                if grep -qE "^\| slower \| $pattern.* \| (flop_rate|call_time) \|" < <(sed 's/&#95;/_/g' <<<"$table"); then ((caught += 1)); fi
                 ((others += $(count 'slower|worse|missing|failed|wrong')))
             done
             figure "$name slowed by ${level%:*} %, caught" "$caught" "$trials" "${level#*:}" least

@@ -33,7 +33,10 @@ bool comparison_judge(struct comparison *comparison, double floor, struct proble
     for (int side = 0; side < SIDES; side++)
         if (comparison->samples[side] == NULL && !read_samples(comparison, side, problem)) return false;
     if (!match_build(comparison->results, &comparison->match, problem)) return false;
-    comparison->judge = (struct judge){.results = comparison->results, .match = &comparison->match, .floor = floor};
+    comparison->judge = (struct judge){.results = comparison->results,
+                                       .match = &comparison->match,
+                                       .floor = floor,
+                                       .few_decide = comparison->few_decide || floor > 0};
     judge_all(&comparison->judge, (const struct samples *const *)comparison->samples);
     return true;
 }
@@ -88,9 +91,6 @@ static void keep_half(struct result *result, enum split split, int side) {
     }
 }
 
-/* A floor that is given lets few launches decide; what they differ by beyond it and their own noise is told. */
-static const double halves_floor = 0.10;
-
 bool comparison_halves(struct comparison *halves, const char *const *folders, size_t count, enum split split,
                        struct problem *problem) {
     for (int side = 0; side < SIDES; side++) {
@@ -100,7 +100,8 @@ bool comparison_halves(struct comparison *halves, const char *const *folders, si
             return problem_set(problem, folders[0], 0, "one launch has no halves");
         keep_half(&halves->results[side], split, side);
     }
-    return comparison_judge(halves, halves_floor, problem);
+    halves->few_decide = true; /* they were taken one after another */
+    return comparison_judge(halves, 0, problem);
 }
 
 /* Halves have two or three launches each, too few for the rank test, so that some of many cases differ by chance; more

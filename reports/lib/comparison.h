@@ -10,6 +10,7 @@ struct comparison {
     struct samples *samples[SIDES]; /* by table */
     struct match match;
     struct judge judge;
+    bool few_decide;  /* see struct judge; so they do where a floor is given */
     bool lent[SIDES]; /* results and samples belong to another comparison */
 };
 

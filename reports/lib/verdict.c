@@ -118,7 +118,7 @@ static const char *excuse_for(const struct judge *judge, const struct judgement 
     for (int side = 0; side < SIDES; side++)
         if (pair_interrupted(judgement->pair, side)) return "calls were interrupted";
     bool ranks = strcmp(row->field[COLUMN_backend], "mpi") == 0;
-    if (ranks && judge->floor == 0 && judgement->launches < LAUNCHES_SOME) return "one launch: where were its cores?";
+    if (ranks && !judge->few_decide && judgement->launches < LAUNCHES_SOME) return "one launch: where were its cores?";
     return NULL;
 }
 
@@ -166,14 +166,15 @@ static void add_note(struct judgement *judgement) {
     if (judgement->verdict == VERDICT_unsure && fabs(judgement->judged) > judgement->tolerance)
         judgement->note = "the fastest call or the clock cycles say otherwise";
     if (judgement->verdict == VERDICT_slower && pair_column(judgement->pair, NEW_RUN, COLUMN_throttled) > 0)
-        judgement->note = "the device was throttled";
+        judgement->note = row_on_device(pair_row(judgement->pair)) ? "the device was throttled"
+                                                                   : "the threads went without their cores";
 }
 
 static void judge_figures(struct judge *judge, struct judgement *judgement, const struct samples *const samples[SIDES],
                           const double drift[2], double clock_shift) {
     const struct row *row = pair_row(judgement->pair);
     bool timed = row_is_timed(row), device = row_on_device(row);
-    bool lone = timed && !device && judge->floor == 0 && judgement->launches < LAUNCHES_SOME;
+    bool lone = timed && !device && !judge->few_decide && judgement->launches < LAUNCHES_SOME;
     double floor = floor_of(judge, judgement->pair);
     judgement->tolerance = floor;
     judgement->judged = judgement->worse;

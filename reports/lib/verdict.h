@@ -68,7 +68,8 @@ struct judgement {
 struct judge {
     const struct result *results; /* SIDES of them */
     const struct match *match;
-    double floor; /* for times and rates, from the command line; 0: by kind */
+    double floor;    /* for times and rates, from the command line; 0: by kind */
+    bool few_decide; /* fewer than LAUNCHES_SOME launches decide on the host too */
     struct judgement *judgements;
     size_t count, family; /* family: cases that the rank test was asked about */
     int counts[VERDICT_COUNT];

@@ -62,6 +62,10 @@ static const char *contradiction(const struct judgement *judgement) {
     return NULL;
 }
 
+static bool interrupted(const struct pair *pair) {
+    return pair_interrupted(pair, BASELINE) || pair_interrupted(pair, NEW_RUN);
+}
+
 /* The quietest measure sees no change: does another one, beyond what it allows itself? */
 static bool others_differ(const struct judge *judge, const struct judgement *judgement, double floor) {
     for (int measure = 0; measure < MEASURES; measure++) {
@@ -83,6 +87,7 @@ void judge_launches(struct judge *judge, struct judgement *judgement, double flo
         else judgement->verdict = VERDICT_same;
     } else if (fabs(change) > judgement->tolerance) {
         judgement->note = contradiction(judgement);
+        if (judgement->note == NULL && interrupted(judgement->pair)) judgement->note = "calls were interrupted";
         if (judgement->note == NULL) judgement->note = launches_part(judge, judgement) ? "" : "launches overlap";
         if (judgement->note[0] == 0) judgement->verdict = change > 0 ? VERDICT_slower : VERDICT_faster;
     }
