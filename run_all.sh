@@ -114,8 +114,8 @@ parse_options() {
         --repeat) repeat=$value fresh=$option; check_repeat ;;
         --launcher) one_of --launcher "$value" auto mpirun srun; launcher=$value ;;
         --gate) gate=$value ;;
-        *) die 2 "'$option' is no option; valid: --preset --only --cases --out --resume --repeat --launcher --gate --list" \
-            "--dry-run --help" ;;
+        *) die 2 "'$option' is no option; valid: --preset --only --cases --out --resume --repeat --launcher --gate" \
+            "--list --dry-run --help" ;;
         esac
     done
     [[ -z $resume || -z $fresh ]] ||

@@ -21,7 +21,8 @@
 #include "reports/lib/markup.h"
 #include "reports/lib/verdict_write.h"
 
-enum { EXIT_PASS = 0, EXIT_REGRESSION = 1, EXIT_BAD_INPUT = 2, EXIT_NO_BASELINE = 3, LINES_MAX = 60, FOLDERS_MAX = 256 };
+enum { EXIT_PASS = 0, EXIT_REGRESSION = 1, EXIT_BAD_INPUT = 2, EXIT_NO_BASELINE = 3 };
+enum { LINES_MAX = 60, FOLDERS_MAX = 256 };
 enum { KEY_JSON = 256, KEY_JUNIT, KEY_LIMITS, KEY_CONFIRM, KEY_CONFIRM_BASELINE, KEY_HALVES };
 
 struct arguments {

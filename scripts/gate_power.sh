@@ -153,6 +153,7 @@ judge() {
     ((status <= 1)) || die 2 "compare: $(tail -n 1 "$pool/compare.log")"
 }
 count() { grep -cE "^\| ($1) \|" <<<"$table"; }
+pattern_found() { sed 's/&#95;/_/g' <<<"$table" | grep -qE "$1"; }
 share() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? 100 * a / b : 0) }'; }
 
 # figure WHAT FOUND OF AIM LEAST|MOST
@@ -193,16 +194,15 @@ judge_pairs() {
 }
 
 judge_slowdowns() {
-    local target name percents pattern level trial caught others
+    local target name percents pattern level trial caught
     for target in "${targets[@]}"; do
         IFS='|' read -r name percents pattern _ <<<"$target"
         for level in $percents; do
-            caught=0 others=0
+            caught=0
             for ((trial = 0; trial < trials; trial++)); do
                 draw "$(window "$trial" "$trials")"
                 judge "$name" "${level%:*}"
-                if grep -qE "^\| slower \| $pattern.* \| (flop_rate|call_time) \|" < <(sed 's/&#95;/_/g' <<<"$table"); then ((caught += 1)); fi
-                ((others += $(count 'slower|worse|missing|failed|wrong')))
+                pattern_found "^\| slower \| $pattern.* \| (flop_rate|call_time) \|" && ((caught += 1))
             done
             figure "$name slowed by ${level%:*} %, caught" "$caught" "$trials" "${level#*:}" least
         done

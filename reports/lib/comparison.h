@@ -14,8 +14,8 @@ struct comparison {
     bool lent[SIDES]; /* results and samples belong to another comparison */
 };
 
-/* Before judging: adds a folder to a side, as launches of their own. All folders of a side are of one hardware, or it is a problem,
-   unless any_hardware. false: problem. */
+/* Before judging: adds a folder to a side, as launches of their own. All folders of a side are of one hardware, or it
+   is a problem, unless any_hardware. false: problem. */
 bool comparison_add(struct comparison *comparison, int side, const char *folder, bool any_hardware,
                     struct problem *problem);
 /* Reads the samples, matches, judges; floor as in struct judge. false: problem. Release in any case. */

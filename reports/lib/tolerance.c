@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/statistics.h"
 #include "bootstrap.h"
 #include "verdict.h"
 
@@ -179,15 +180,24 @@ double drift_of(const struct judge *judge, bool device) {
     return drift;
 }
 
+static size_t spread_group_of(struct index *groups, const struct row *row) {
+    char key[512];
+    snprintf(key, sizeof key, "%.160s\x1f%.160s\x1f%.160s", row->field[COLUMN_program], row->field[COLUMN_variant],
+             row->field[COLUMN_metric]);
+    return index_add(groups, key, NULL);
+}
+
 static int compare_spreads(const void *a, const void *b) {
     const struct member *x = a, *y = b;
     return x->group != y->group ? (x->group > y->group) - (x->group < y->group) : 0;
 }
 
-/* A group's median spread goes to every member whose own is smaller. */
+/* No case is trusted to be much quieter than the quietest quarter of its group: a spread of five launches may come out
+   small by chance. */
 static void share_group(const struct judge *judge, const struct member *members, size_t count, double *values) {
     for (size_t i = 0; i < count; i++) values[i] = judge->judgements[members[i].judgement].spread;
-    double typical = median_of(values, count);
+    median_of(values, count); /* in order now */
+    double typical = quantile_sorted(values, count, 0.25);
     for (size_t i = 0; i < count; i++) {
         struct judgement *judgement = &judge->judgements[members[i].judgement];
         if (judgement->spread < typical)
@@ -202,7 +212,7 @@ void share_spreads(struct judge *judge) {
     size_t count = 0;
     for (size_t i = 0; i < judge->count; i++)
         if (isfinite(judge->judgements[i].spread))
-            members[count++] = (struct member){group_of(&groups, pair_row(judge->judgements[i].pair)), i, 0};
+            members[count++] = (struct member){spread_group_of(&groups, pair_row(judge->judgements[i].pair)), i, 0};
     qsort(members, count, sizeof *members, compare_spreads);
     for (size_t i = 0, end; i < count; i = end) {
         for (end = i + 1; end < count && members[end].group == members[i].group;) end++;

@@ -56,11 +56,12 @@ static void make(const char *folder, const struct side_made *side) {
             if (slowed) cycles *= 1 + side->slower;
             double time = cycles / clock;
             if (!side->only_median) fastest = 0.99 * time;
-            text_add(&text, "p,v,%s,%d,loop,%d,flop_rate,%.6g,TFLOP/s,higher,ok,%.6g,%.6g,%.6g,%.5g\n", side->backend, i,
-                     launch + 1, 1 / time, time, fastest, 1.02 * time, clock);
+            text_add(&text, "p,v,%s,%d,loop,%d,flop_rate,%.6g,TFLOP/s,higher,ok,%.6g,%.6g,%.6g,%.5g\n",
+                     side->backend, i, launch + 1, 1 / time, time, fastest, 1.02 * time, clock);
         }
     sample_write(folder, "p.csv", &text);
-    text_add(&manifest, "{\"schema\": 1, \"host\": \"h\", \"fingerprint\": {\"hardware\": \"%s\", \"software\": \"s\"}}\n",
+    text_add(&manifest,
+             "{\"schema\": 1, \"host\": \"h\", \"fingerprint\": {\"hardware\": \"%s\", \"software\": \"s\"}}\n",
              side->hardware != NULL ? side->hardware : "one");
     sample_write(folder, "manifest.json", &manifest);
     text_release(&text);

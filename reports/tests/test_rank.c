@@ -12,7 +12,8 @@
 
 static void known_values(void **state) {
     (void)state;
-    const double low[] = {1, 2, 3, 4, 5}, high[] = {6, 7, 8, 9, 10}, mixed[] = {1, 2, 3, 4, 6}, upper[] = {5, 7, 8, 9, 10};
+    const double low[] = {1, 2, 3, 4, 5}, high[] = {6, 7, 8, 9, 10};
+    const double mixed[] = {1, 2, 3, 4, 6}, upper[] = {5, 7, 8, 9, 10};
     assert_true(fabs(rank_test(low, 5, high, 5) - 2.0 / 252) < 1e-12); /* 0.0079, the least of 5 against 5 */
     assert_true(fabs(rank_test(high, 5, low, 5) - 2.0 / 252) < 1e-12);
     assert_true(fabs(rank_test_least(5, 5) - 2.0 / 252) < 1e-12);

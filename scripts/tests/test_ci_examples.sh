@@ -18,7 +18,8 @@ stand_ins() {
     mkdir -p "$work/path"
     printf '#!/bin/sh\ncase $1 in --version | -v) echo "GNU Make 4" ;; *) echo "make $*" >>"%s/called" ;; esac\n' \
         "$work" >"$work/path/make"
-    printf '#!/bin/sh\necho "git $*" >>"%s/called"\ncase $1 in worktree) cp -r . "$3" ;; esac\n' "$work" >"$work/path/git"
+    printf '#!/bin/sh\necho "git $*" >>"%s/called"\ncase $1 in worktree) cp -r . "$3" ;; esac\n' "$work" \
+        >"$work/path/git"
     printf '#!/bin/sh\necho "apt-get $*" >>"%s/called"\n' "$work" >"$work/path/apt-get"
     chmod +x "$work/path"/*
 }
@@ -89,7 +90,8 @@ fi
 verdict "a baseline of this machine is recorded"
 in_copy slurm scripts/baseline.sh --preset smoke --only harness_cost
 status=$? wrong=""
-[ "$status" = 2 ] && grep -q 'there is a baseline already' "$work/log" || wrong="exit status $status: $(tail -n 1 "$work/log")"
+grep -q 'there is a baseline already' "$work/log" || wrong="$(tail -n 1 "$work/log")"
+[ "$status" = 2 ] || wrong="$wrong; exit status $status"
 verdict "and not taken the place of without being asked"
 SLURM_SUBMIT_DIR="$work/slurm" SLURM_JOB_ID=7 in_copy slurm bash scripts/ci/slurm_cron.sbatch
 status=$? wrong=""
@@ -97,6 +99,7 @@ case $status in
 0 | 1) ;; # 1: a program of nanoseconds may really run slower on a busy machine
 *) wrong="exit status $status: $(tail -n 3 "$work/log")" ;;
 esac
-grep -q '"baseline_launches":.*5' "$work/slurm/results/gate-7/gate.json" 2>/dev/null || wrong="$wrong; no five launches of a baseline"
+grep -q '"baseline_launches":.*5' "$work/slurm/results/gate-7/gate.json" 2>/dev/null ||
+    wrong="$wrong; no five launches of a baseline"
 verdict "Slurm cron: the job compares with the record"
 finish

@@ -66,7 +66,8 @@ verdict "run_all.sh --cases leaves out what is not there"
 refuse "baseline.sh: a run of one launch" 2 "1 --repeat" scripts/baseline.sh --from "$work/plain" --into "$work/kept"
 printf 'preset=smoke\nonly=\ncases=\nrepeat=5\ncomplete=yes\n' >"$work/plain/run_all.options"
 wrong=""
-awk -F, -v OFS=, 'NR > 1 && $10 > 2 { $12 *= 3; $18 *= 3; $19 *= 3; $20 *= 3 } { print }' "$work/plain/$small.csv" >"$work/changed.csv"
+awk -F, -v OFS=, 'NR > 1 && $10 > 2 { $12 *= 3; $18 *= 3; $19 *= 3; $20 *= 3 } { print }' "$work/plain/$small.csv" \
+    >"$work/changed.csv"
 cp -r "$work/plain" "$work/changed" && cp "$work/changed.csv" "$work/changed/$small.csv"
 head -n 1 "$work/plain/$small.csv" | cut -d, -f10,12,18-20 |
     grep -qx "launch,value,time_us,time_min_us,time_p95_us" || wrong="other columns than expected"
