@@ -86,6 +86,7 @@ fi
 [[ -r $run/manifest.json ]] || die 2 "$run: no result folder: no manifest.json"
 repeated=$(sed -n 's/^repeat=//p' "$run/run_all.options" 2>/dev/null)
 ((${repeated:-1} >= 5)) || die 2 "$run: ${repeated:-1} launches are no baseline: run_all.sh --repeat 5"
+! grep -ql 'on purpose (--inject-slowdown)' "$run"/*.csv || die 2 "$run: slowed on purpose: no baseline"
 place=$into/$(name_of "$run/manifest.json")
 [[ ! -e $place || -n $replace ]] || die 2 "$place: there is a baseline already; --replace takes its place"
 "$bin/compare" --halves "$run"

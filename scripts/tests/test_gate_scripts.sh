@@ -65,6 +65,8 @@ verdict "run_all.sh --cases leaves out what is not there"
 # A baseline needs five launches that agree.
 refuse "baseline.sh: a run of one launch" 2 "1 --repeat" scripts/baseline.sh --from "$work/plain" --into "$work/kept"
 printf 'preset=smoke\nonly=\ncases=\nrepeat=5\ncomplete=yes\n' >"$work/plain/run_all.options"
+cp "$work/plain/run_all.options" "$work/slowed/"
+refuse "baseline.sh: a run that was slowed" 2 "slowed purpose" scripts/baseline.sh --from "$work/slowed" --into "$work/kept"
 wrong=""
 awk -F, -v OFS=, 'NR > 1 && $10 > 2 { $12 *= 3; $18 *= 3; $19 *= 3; $20 *= 3 } { print }' "$work/plain/$small.csv" \
     >"$work/changed.csv"
