@@ -204,7 +204,7 @@ judge_slowdowns() {
                 judge "$name" "${level%:*}"
                 pattern_found "^\| slower \| $pattern.* \| (flop_rate|call_time) \|" && ((caught += 1))
             done
-            figure "$name slowed by ${level%:*} %, caught" "$caught" "$trials" "${level#*:}" least
+            figure "caught: $name slowed by ${level%:*} %" "$caught" "$trials" "${level#*:}" least
         done
     done
 }
