@@ -20,6 +20,7 @@ usage: gate_power.sh [OPTION]...
 A launch runs a set of programs at smoke size, and two quiet cases in turn: as they are, and slowed by
 --inject-slowdown. A pair is drawn from twice --launches neighbouring launches: of each two neighbours a coin (fixed
 seed) gives one to the old side and one to the new, so that sides alternate in time as in a gate that interleaves them.
+What compare --confirm would measure again is handed out from the launches behind those, round the pool's end.
 Pairs overlap where the pool is short; how many there are without an overlap is printed, and they are counted apart.
 Exit status: 0 the figures meet the aims, 1 they do not, 2 bad usage, 3 nothing to measure here.
 END
@@ -148,9 +149,40 @@ judge() {
             words+=("$pool/$(printf %04d "$launch")/$name-$([[ $name == "$1" ]] && echo "$2" || echo 0)")
         done
     done
-    table=$("$bin/compare" --all --markdown - "${words[@]}" 2>"$pool/compare.log")
+    HAND_OUT_SLOWED=$1 HAND_OUT_PERCENT=$2 HAND_OUT_FROM=$((start + 2 * launches)) HAND_OUT_OF=$have \
+        HAND_OUT_POOL=$pool TMPDIR=$pool/second \
+        "$bin/compare" --all --confirm="$script" --confirm-baseline="$script" --markdown "$pool/table.md" \
+        "${words[@]}" 2>"$pool/compare.log"
     status=$?
+    table=$(cat "$pool/table.md")
+    if grep -q 'measuring them again' "$pool/compare.log"; then ((second += 1)); fi
+    rm -rf "$pool/second"/*
     ((status <= 1)) || die 2 "compare: $(tail -n 1 "$pool/compare.log")"
+}
+
+# What compare calls for a second look: it hands out a launch of the pool instead of measuring. Old and new launches
+# take turns, as they do when they are measured.
+hand_out() {
+    local out="" number at target
+    while (($# > 0)); do
+        [[ $1 != --out ]] || out=$2
+        shift
+    done
+    number=$((${out##*-} * 2 - 2))
+    [[ $out == */baseline-* ]] || number=$((number + 1))
+    at=$HAND_OUT_POOL/$(printf %04d $(((HAND_OUT_FROM + number) % HAND_OUT_OF)))
+    cp -r "$at/set" "$out" || exit 2
+    for target in "$at"/*-0; do
+        if [[ $out == */new-* && $target == "$at/$HAND_OUT_SLOWED-0" ]]; then target=${target%-0}-$HAND_OUT_PERCENT; fi
+        add_rows "$target" "$out"
+    done
+}
+add_rows() { # FOLDER TO: a program may be in the set and a target too
+    local file name
+    for file in "$1"/*.csv; do
+        name=$2/${file##*/}
+        if [[ -e $name ]]; then tail -n +2 "$file" >>"$name"; else cp "$file" "$name"; fi
+    done
 }
 count() { grep -cE "^\| ($1) \|" <<<"$table"; }
 pattern_found() { sed 's/&#95;/_/g' <<<"$table" | grep -qE "$1"; }
@@ -187,6 +219,7 @@ judge_pairs() {
         ((next = start + 2 * launches, apart += 1, apart_alarms += status))
     done
     figure "A/A pairs that alarm" "$alarms" "$pairs" 1 most
+    figure "A/A pairs that needed a second look" "$second" "$pairs" - most
     figure "A/A pairs without overlap that alarm" "$apart_alarms" "$apart" - most
     figure "A/A cases called slower" "$slower" "$cases" 1 most
     figure "A/A cases called faster" "$faster" "$cases" - most
@@ -194,13 +227,14 @@ judge_pairs() {
 }
 
 judge_slowdowns() {
-    local target name percents pattern level trial caught
+    local target name percents pattern level trial caught start
     for target in "${targets[@]}"; do
         IFS='|' read -r name percents pattern _ <<<"$target"
         for level in $percents; do
             caught=0
             for ((trial = 0; trial < trials; trial++)); do
-                draw "$(window "$trial" "$trials")"
+                start=$(window "$trial" "$trials")
+                draw "$start"
                 judge "$name" "${level%:*}"
                 pattern_found "^\| slower \| $pattern.* \| (flop_rate|call_time) \|" && ((caught += 1))
             done
@@ -209,14 +243,21 @@ judge_slowdowns() {
     done
 }
 
-place=host pool="" minutes=12 most=400 launches=5 pairs=200 trials=100 csv="" missed=0 have=0
+if [[ -n ${HAND_OUT_POOL:-} ]]; then
+    hand_out "$@"
+    exit
+fi
+place=host pool="" minutes=12 most=400 launches=5 pairs=200 trials=100 csv="" missed=0 have=0 second=0
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 parse_options "$@"
-cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
+script=$(readlink -f "$0")
+[[ $pool == /* ]] || pool=$PWD/$pool
+[[ $csv == /* ]] || csv=$PWD/$csv
+cd "$(dirname "$script")/.." || exit 2
 bin=$(readlink -f "${BUILD:-build}")/bin
 [[ -x $bin/compare ]] || die 3 "no programs are built in $bin: run 'make bench' first"
 describe_work
-mkdir -p "$pool" || exit 2
+mkdir -p "$pool/second" || exit 2
 gather
 ((have >= 2 * launches)) || die 3 "$pool holds $have launches, $((2 * launches)) are needed"
 RANDOM=1

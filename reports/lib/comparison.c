@@ -36,6 +36,8 @@ bool comparison_judge(struct comparison *comparison, double floor, struct proble
     comparison->judge = (struct judge){.results = comparison->results,
                                        .match = &comparison->match,
                                        .floor = floor,
+                                       .level = comparison->level,
+                                       .only = comparison->only,
                                        .few_decide = comparison->few_decide || floor > 0};
     judge_all(&comparison->judge, (const struct samples *const *)comparison->samples);
     return true;

@@ -10,7 +10,9 @@ struct comparison {
     struct samples *samples[SIDES]; /* by table */
     struct match match;
     struct judge judge;
-    bool few_decide;  /* see struct judge; so they do where a floor is given */
+    double level;     /* these three: see struct judge; few launches decide where a floor is given too */
+    const struct index *only;
+    bool few_decide;
     bool lent[SIDES]; /* results and samples belong to another comparison */
 };
 

@@ -13,10 +13,12 @@
 #include "rank_test.h"
 
 enum { LAUNCHES_LEAST = 5, LAUNCHES_MOST = 10, PATH_SIZE = 4096 };
-static const double family_level = 0.05;
+static const double second_level = 0.01;
 extern char **environ;
 
+/* Also what would be slower but for launches that overlap: more launches tell. */
 static bool is_suspect(const struct judgement *judgement) {
+    if (judgement->undecided && judgement->judged > 0) return true;
     return judgement->verdict == VERDICT_slower || judgement->verdict == VERDICT_failed ||
            judgement->verdict == VERDICT_missing;
 }
@@ -104,7 +106,7 @@ static int launches_needed(const struct comparison *first, size_t suspects, bool
     }
     int launches = LAUNCHES_LEAST;
     while (launches < LAUNCHES_MOST &&
-           rank_test_least(both ? (size_t)launches : old, (size_t)launches) * (double)suspects > family_level)
+           rank_test_least(both ? (size_t)launches : old, (size_t)launches) * (double)suspects > second_level)
         launches++;
     return launches;
 }
@@ -148,7 +150,11 @@ static bool run_launches(const struct confirmation *how, const char *folder, con
 /* What the second look says of a suspect. */
 static void decide(struct judge *judge, struct judgement *judgement, const struct judgement *again) {
     enum case_verdict before = judgement->verdict;
-    if (again == NULL) {
+    if (before == VERDICT_unsure) {
+        if (again == NULL || again->verdict != VERDICT_slower) return;
+        judgement->verdict = VERDICT_slower;
+        judgement->note = "undecided at first, slower when measured again";
+    } else if (again == NULL) {
         judgement->note = before == VERDICT_missing ? judgement->note : "could not be measured again";
     } else if (verdict_fails[again->verdict]) {
         judgement->verdict = again->verdict;
@@ -159,6 +165,17 @@ static void decide(struct judge *judge, struct judgement *judgement, const struc
     }
     judge->counts[before]--;
     judge->counts[judgement->verdict]++;
+}
+
+static void collect_keys(const struct comparison *first, struct index *keys) {
+    struct text key = {0};
+    for (size_t i = 0; i < first->judge.count; i++) {
+        if (!is_suspect(&first->judge.judgements[i])) continue;
+        text_clear(&key);
+        match_key(&first->match, first->judge.judgements[i].pair, &key);
+        index_add(keys, key.data, NULL);
+    }
+    text_release(&key);
 }
 
 static void lend(struct comparison *second, const struct comparison *first) {
@@ -184,7 +201,14 @@ static bool look_again(struct comparison *first, const struct confirmation *how,
     fprintf(stderr, "compare: %zu suspect: measuring them again, %d launches, into %s\n", suspects, launches, folder);
     if (!both) lend(second, first);
     if (!run_launches(how, folder, preset, launches, second, problem)) return false;
-    if (!comparison_judge(second, how->floor, problem)) return false;
+    struct index keys = {0};
+    collect_keys(first, &keys);
+    second->only = &keys;
+    second->level = second_level;
+    bool judged = comparison_judge(second, how->floor, problem);
+    second->only = second->judge.only = NULL;
+    index_release(&keys);
+    if (!judged) return false;
     for (size_t i = 0; i < first->judge.count; i++) {
         struct judgement *judgement = &first->judge.judgements[i];
         if (is_suspect(judgement))
@@ -193,9 +217,18 @@ static bool look_again(struct comparison *first, const struct confirmation *how,
     return true;
 }
 
+/* Where so many are undecided that the machine must be noisy, only what fails is looked at again. */
+static void leave_undecided(struct comparison *first) {
+    size_t suspects = 0;
+    for (size_t i = 0; i < first->judge.count; i++) suspects += is_suspect(&first->judge.judgements[i]);
+    for (size_t i = 0; i < first->judge.count && suspects > CONFIRM_CASES_MAX; i++)
+        first->judge.judgements[i].undecided = false;
+}
+
 bool confirm(struct comparison *first, const struct confirmation *how, struct comparison *second,
              struct problem *problem) {
     struct text lines = {0};
+    leave_undecided(first);
     size_t suspects = write_cases(first, &lines);
     bool good = true;
     if (suspects > CONFIRM_CASES_MAX)

@@ -13,9 +13,10 @@ struct confirmation {
     bool any_hardware;
 };
 
-/* Measures every case whose verdict is slower, failed or missing again, five to ten launches (as many as Holm's
-   correction over the suspects alone needs), both sides in turn where both have a runner, and judges them by the new
-   launches only. What is not as bad again becomes unsure, and says so; what is, is noted as confirmed. A wrong result
+/* Measures every case whose verdict is slower, failed or missing again, and those that only launches that overlap keep
+   from being slower: five to ten launches (as many as Holm's correction over the suspects alone needs at 1 %), both
+   sides in turn where both have a runner. They are judged by the new launches only. What is not as bad again becomes
+   unsure, and says so; what is, is noted as confirmed; what was undecided is slower if it is so now. A wrong result
    is never excused, and more than CONFIRM_CASES_MAX suspects are taken as confirmed, since so many are no chance.
    Tells on standard error what it does. false: problem (the runner could not run). second keeps what was measured;
    start it from {0} and release it before first. */

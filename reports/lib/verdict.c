@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bootstrap.h"
+#include "markup.h"
 
 enum { HOST_CASES_MIN = 8 };
 static const double noise_factor = 3;
@@ -135,11 +136,21 @@ static enum case_verdict by_figures(const struct judge *judge, struct judgement 
     return VERDICT_unsure;
 }
 
+static bool is_asked(const struct judge *judge, const struct pair *pair) {
+    struct text key = {0};
+    if (judge->only == NULL) return true;
+    text_clear(&key);
+    match_key(judge->match, pair, &key);
+    bool asked = index_find(judge->only, key.data) != INDEX_NONE;
+    text_release(&key);
+    return asked;
+}
+
 static void prepare(struct judge *judge) {
     judge->judgements = array_zeroed(judge->match->count, sizeof *judge->judgements);
     for (size_t i = 0; i < judge->match->count; i++) {
         const struct pair *pair = &judge->match->pairs[i];
-        if (pair_row(pair)->field[COLUMN_metric][0] == 0) continue; /* the reason of cases that were not measured */
+        if (pair_row(pair)->field[COLUMN_metric][0] == 0 || !is_asked(judge, pair)) continue; /* the reason of cases that were not measured */
         struct judgement *judgement = &judge->judgements[judge->count++];
         *judgement = (struct judgement){
             .pair = pair, .note = "", .worse = NAN, .agreed = NAN, .tolerance = NAN, .low = NAN, .high = NAN,

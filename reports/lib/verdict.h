@@ -68,17 +68,21 @@ struct judgement {
     double spread;                /* of one launch by that measure, ln; NAN: too few launches */
     double p_holm;                /* of its rank test in the family; NAN: not of the family */
     size_t launches;  /* of the side with fewer */
+    bool undecided;   /* beyond the tolerance, and only the launches overlap: more of them would tell */
     const char *note; /* "" or why */
 };
 
 #define INTERRUPTED 1.5
 #define BUSY_SHARE 0.25
 #define LAUNCH_FACTOR 3.0
+#define FAMILY_LEVEL 0.05
 
 struct judge {
     const struct result *results; /* SIDES of them */
     const struct match *match;
     double floor;    /* for times and rates, from the command line; 0: by kind */
+    double level;    /* of the rank test over the family; 0: FAMILY_LEVEL */
+    const struct index *only; /* keys (match_key) of the cases to judge; NULL: all */
     bool few_decide; /* fewer than LAUNCHES_SOME launches decide on the host too */
     struct judgement *judgements;
     size_t count, family; /* family: cases that the rank test was asked about */

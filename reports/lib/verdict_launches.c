@@ -5,7 +5,7 @@
 #include "rank_test.h"
 #include "verdict.h"
 
-static const double family_level = 0.05, errors_least = 3, errors_contradicting = 2;
+static const double errors_least = 3, errors_contradicting = 2;
 
 bool judged_by_launches(const struct judgement *judgement) {
     return judgement->launches >= LAUNCHES_MANY && judgement->shift[MEASURE_TIME].known;
@@ -41,7 +41,8 @@ void ask_launches(struct judge *judge) {
    reach its level in so large a family; beyond that, they must not overlap at all. */
 static bool launches_part(const struct judge *judge, const struct judgement *judgement) {
     const struct shift *shift = &judgement->shift[judgement->by];
-    if (shift->least * (double)judge->family <= family_level) return judgement->p_holm <= family_level;
+    double level = judge->level > 0 ? judge->level : FAMILY_LEVEL;
+    if (shift->least * (double)judge->family <= level) return judgement->p_holm <= level;
     return shift->p <= shift->least * (1 + 1e-9);
 }
 
@@ -88,7 +89,8 @@ void judge_launches(struct judge *judge, struct judgement *judgement, double flo
     } else if (fabs(change) > judgement->tolerance) {
         judgement->note = contradiction(judgement);
         if (judgement->note == NULL && interrupted(judgement->pair)) judgement->note = "calls were interrupted";
-        if (judgement->note == NULL) judgement->note = launches_part(judge, judgement) ? "" : "launches overlap";
+        judgement->undecided = judgement->note == NULL && !launches_part(judge, judgement);
+        if (judgement->note == NULL) judgement->note = judgement->undecided ? "launches overlap" : "";
         if (judgement->note[0] == 0) judgement->verdict = change > 0 ? VERDICT_slower : VERDICT_faster;
     }
 }
