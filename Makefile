@@ -176,6 +176,14 @@ check: bench tests
 	@BUILD=$(BUILD) scripts/check.sh $(test_binaries) $(test_scripts)
 check-gpu: bench
 	@BUILD=$(BUILD) scripts/check_gpu.sh
+# PRESET, ONLY, LAUNCHES and OUT go to both; see scripts/baseline.sh --help and scripts/gate.sh --help
+gate_words = $(if $(PRESET),--preset $(PRESET)) $(if $(ONLY),--only $(ONLY)) $(if $(LAUNCHES),--launches $(LAUNCHES))
+.PHONY: baseline gate
+baseline: bench
+	@BUILD=$(BUILD) scripts/baseline.sh $(gate_words) $(if $(REPLACE),--replace)
+gate: bench
+	@BUILD=$(BUILD) scripts/gate.sh $(gate_words) $(if $(BASELINE),--baseline $(BASELINE)) \
+	    $(if $(AGAINST),--against $(AGAINST)) $(if $(LIMITS),--limits $(LIMITS)) $(if $(OUT),--out $(OUT))
 asan:
 	$(MAKE) BUILD=$(BUILD)-asan OPTIMIZE="-O1 -march=native" NO_CUDA=1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" check
@@ -205,6 +213,8 @@ make bench       build every program into $(BUILD)/bin (the default)
 make check       build and run the tests
 make check-gpu   everything that needs a device
 make asan        the tests under the address and undefined-behaviour sanitizers, in $(BUILD)-asan
+make baseline    record five launches as this machine's baseline: PRESET=quick ONLY=suite LAUNCHES=5 REPLACE=1
+make gate        measure and compare: BASELINE=folder or AGAINST=checkout, LIMITS=file, OUT=folder, as above
 make install     programs to PREFIX/bin/plumbline-NAME, run_all.sh to PREFIX/bin/plumbline-run
 make uninstall   take them away again
 make configure   look for compilers and libraries again

@@ -50,6 +50,7 @@ struct options {
     const char *out, *resume;            /* folders; out is set from resume too */
     bool failed_in_flight;
     bool zeros, inject_fault;
+    double slowdown;                     /* share of its time by which a timed call is delayed on purpose; 0: none */
     uint64_t seed;
     int launch, threads, device;
     double time_cap, case_timeout;       /* seconds; 0: the preset's */

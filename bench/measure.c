@@ -246,6 +246,7 @@ static void stages(struct session *session) {
     const char *reason = b->decline != NULL ? b->decline(run) : NULL;
     if (reason == NULL && run->variant->decline != NULL) reason = run->variant->decline(run);
     if (reason != NULL) session_end(session, STATUS_skipped, reason);
+    slowdown_admit(session);
     enter(session, PHASE_SETUP);
     if (b->describe != NULL) b->describe(run, &session->outcome->work);
     if (b->setup != NULL) b->setup(run);

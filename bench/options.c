@@ -116,6 +116,7 @@ void option_set(struct options *options, const char *name, const char *word) {
     else if (IS("failed-in-flight")) options->failed_in_flight = true;
     else if (IS("launch")) options->launch = (int)number(name, word, 1, 1e6, true);
     else if (IS("inject-fault")) options->inject_fault = true;
+    else if (IS("inject-slowdown")) options->slowdown = number(name, word, 0.01, 1000, false) / 100;
     else if (IS("list")) options->action = ACTION_LIST;
     else if (IS("describe")) options->action = ACTION_DESCRIBE;
     else if (IS("schema")) options->action = ACTION_SCHEMA;

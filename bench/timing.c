@@ -7,6 +7,7 @@
    over ranks. Georges et al., OOPSLA 2007, and Hunold & Carpen-Amarie, ReproMPI, 2016, are followed in this. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "session.h"
 
@@ -33,6 +34,7 @@ static void host_samples(struct session *session, double *seconds, size_t count,
         if (waits) rank_backend->barrier();
         double start = bench_seconds();
         for (size_t call = 0; call < calls; call++) run->variant->run(run);
+        slowdown_wait(session, start);
         seconds[i] = (bench_seconds() - start) / (double)calls;
     }
 }
@@ -46,7 +48,7 @@ static void device_samples(struct session *session, double *seconds, size_t coun
     if (!right) bench_fail(run, "%s", reason);
 }
 
-static void take(struct session *session, double *seconds, size_t count, size_t calls) {
+void take_samples(struct session *session, double *seconds, size_t count, size_t calls) {
     if (session->run.variant->place == PLACE_DEVICE) device_samples(session, seconds, count, calls);
     else host_samples(session, seconds, count, calls);
     if (rank_backend != NULL) rank_backend->maximum(seconds, count);
@@ -57,7 +59,7 @@ static double warm_up(struct session *session) {
     double start = bench_seconds(), best = INFINITY, estimate = 0;
     int fixed = session->options->warm_calls;
     for (int call = 0, stale = 0; call < (fixed >= 0 ? fixed : WARM_CALLS_LIMIT); call++) {
-        take(session, &estimate, 1, 1);
+        take_samples(session, &estimate, 1, 1);
         stale = estimate < 0.98 * best ? 0 : stale + 1;
         if (estimate < best) best = estimate;
         double spent = agreed(bench_seconds() - start);
@@ -98,8 +100,10 @@ size_t time_variant(struct session *session, double **samples) {
     double cap = session->options->time_cap, *seconds = malloc(most * sizeof *seconds);
     if (seconds == NULL) abort();
     *samples = seconds;
-    double estimate = warm_up(session), start = bench_seconds(), taking = 0;
+    double estimate = warm_up(session);
     size_t calls = calls_per_sample(session, estimate), count = 0;
+    slowdown_prepare(session, estimate, calls);
+    double start = bench_seconds(), taking = 0;
     for (;;) {
         /* a round: about a tenth of the cap, and a quarter of what is there already */
         double wanted = fmin(fmax((double)count * 0.25, (double)samples_minimum[session->run.preset]),
@@ -107,7 +111,7 @@ size_t time_variant(struct session *session, double **samples) {
         size_t round = wanted < 1 ? 1 : (size_t)wanted;
         if (fixed > 0 || round > most - count) round = most - count;
         double before = bench_seconds();
-        take(session, seconds + count, round, calls);
+        take_samples(session, seconds + count, round, calls);
         taking += bench_seconds() - before;
         count += round;
         if (fixed > 0 || settled(session, seconds, count)) break;

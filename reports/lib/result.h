@@ -18,6 +18,9 @@ struct result {
 /* Reads folder/manifest.json (may be absent) and every folder/NAME.csv but NAME.samples.csv. number goes into the
    rows' result. false: problem; release result in either case. */
 bool result_read(const char *folder, int number, struct result *result, struct problem *problem);
+/* Adds another folder's tables; its launches are counted on from the highest so far. The manifest stays the first's: a
+   folder of other hardware is refused unless any_hardware. false: problem; release result all the same. */
+bool result_add(const char *folder, int number, bool any_hardware, struct result *result, struct problem *problem);
 void result_release(struct result *result);
 size_t result_rows(const struct result *result);
 #endif
