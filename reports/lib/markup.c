@@ -72,3 +72,21 @@ void text_html(struct text *text, const char *string) {
         }
     }
 }
+
+void text_markdown(struct text *text, const char *string) {
+    text_bytes(text, "", 0);
+    for (const char *s = string; *s != 0;) {
+        size_t length = utf8_length((const unsigned char *)s);
+        if (length == 0) {
+            text_string(text, "\xef\xbf\xbd");
+            s++;
+        } else if (length == 1 && strchr("\t\n\r", *s) != NULL) {
+            text_string(text, " ");
+            s++;
+        } else {
+            if (length == 1 && strchr("\\`*_{}[]<>#|~&!@", *s) != NULL) text_string(text, "\\");
+            text_bytes(text, s, length);
+            s += length;
+        }
+    }
+}

@@ -39,7 +39,7 @@ static bool tables_read(struct result *result, int number, struct problem *probl
 bool result_read(const char *folder, int number, struct result *result, struct problem *problem) {
     *result = (struct result){0};
     result->folder = result->label = pool_copy(&result->pool, folder, strlen(folder));
-    result->machine = (struct machine){.host = "", .created = "", .hardware = "", .software = ""};
+    result->machine = MACHINE_UNKNOWN;
     const char *manifest = pool_format(&result->pool, "%s/manifest.json", folder);
     result->has_manifest = access(manifest, F_OK) == 0;
     if (result->has_manifest && !machine_read(manifest, &result->machine, &result->pool, problem)) return false;

@@ -19,5 +19,8 @@ struct result {
    rows' result. false: problem; release result in either case. */
 bool result_read(const char *folder, int number, struct result *result, struct problem *problem);
 void result_release(struct result *result);
+/* Gives several results labels of what tells them apart: host, accelerator or processor, driver, day or minute; where
+   that does not, the folder's name. One keeps its own. */
+void results_label(struct result *results, size_t count);
 size_t result_rows(const struct result *result);
 #endif

@@ -154,7 +154,7 @@ static bool accepted(const char *mutant) {
     snprintf(path, sizeof path, "%s/stream.samples.csv", folders[1]);
     good = good && samples_read(path, &samples, &problem);
     if (good) {
-        page_write(results, SIDES, &peers, false, &out);
+        page_write(results, SIDES, &peers, false, &out, NULL);
         const char *at = html_unbalanced(out.data);
         if (at != NULL) fail_msg("not balanced: '%.80s' for: %s", at, mutant);
         text_clear(&out);

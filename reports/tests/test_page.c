@@ -54,7 +54,7 @@ static struct text page_of(const char *const *folders, size_t count, const char 
     for (size_t i = 0; i < count; i++)
         if (!result_read(folders[i], (int)i, &results[i], &problem)) fail_msg("%s", problem.line);
     if (published != NULL && !peers_read(published, &peers, &problem)) fail_msg("%s", problem.line);
-    page_write(results, count, &peers, draw, &page);
+    page_write(results, count, &peers, draw, &page, NULL);
     for (size_t i = 0; i < count; i++) result_release(&results[i]);
     peers_release(&peers);
     return page;
@@ -146,8 +146,9 @@ static void whole_page(void **state) {
         "aria-label"};
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) assert_has(page.data, parts[i]);
     if (strstr(page.data, "gnuplot is not on this machine") == NULL) assert_has(page.data, "<svg class=\"plot\"");
-    static const char *const outside[] = {"http:", "https:", "url(", "@import", "<script", "<link", "<img", "src="};
+    static const char *const outside[] = {"http:", "https:", "url(", "@import", "<script ", "<link", "<img", "src="};
     for (size_t i = 0; i < ARRAY_LENGTH(outside); i++) assert_lacks(page.data, outside[i]);
+    assert_null(strstr(strstr(page.data, "<script>") + 1, "<script"));
     text_release(&page);
 }
 
