@@ -46,6 +46,7 @@ void page_wrong(struct page *page); /* results that failed their check, if any: 
 void page_chapter(struct page *page, size_t chapter);
 void page_plot(struct page *page, const struct plot *plot);
 void page_table(struct page *page, const struct section *section, const struct plot *plot, size_t rows_max);
+size_t page_table_width(const struct section *section); /* columns, at most */
 void page_not_measured(struct page *page);
 
 /* Small helpers of the parts. */

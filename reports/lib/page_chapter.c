@@ -8,7 +8,8 @@
 #include "overlay.h"
 #include "page.h"
 
-enum { READINGS_MAX = 12, TABLE_ROWS_OF_PAGE = 8000, TABLE_ROWS_MIN = 100 };
+/* Of all tables together, so that a page of any number of rows opens at once; a program has its equal share. */
+enum { TABLE_CELLS_OF_PAGE = 60000, TABLE_ROWS_MIN = 60, READINGS_MAX = 12 };
 
 static void add_separator(struct page *page, bool *first) {
     if (!*first) page_markup(page, " \xc2\xb7 ");
@@ -161,8 +162,9 @@ void page_chapter(struct page *page, size_t number) {
         else if (plot->kind == PLOT_LINES) readings(page, plot);
         else roof_readings(page, plot);
     }
-    size_t rows = TABLE_ROWS_OF_PAGE / page->chapter_count;
-    if (chapter->plot_count > 0)
+    if (chapter->plot_count > 0) {
+        size_t rows = TABLE_CELLS_OF_PAGE / page->chapter_count / page_table_width(chapter->section);
         page_table(page, chapter->section, &chapter->plots[0], rows > TABLE_ROWS_MIN ? rows : TABLE_ROWS_MIN);
+    }
     page_markup(page, "</section>\n");
 }

@@ -45,7 +45,7 @@ const char page_style[] =
     ".facts{margin:0;display:grid;gap:.35rem 2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr))}\n"
     ".facts div{display:grid;grid-template-columns:6.5rem 1fr;gap:.5rem}.facts dt{color:var(--quiet)}\n"
     ".facts dd{margin:0;min-width:0;overflow-wrap:anywhere}\n"
-    ".program{margin:1.5rem 0 2.75rem}\n"
+    ".program{margin:1.5rem 0 2.75rem;content-visibility:auto;contain-intrinsic-size:auto 60rem}\n" /* drawn when seen */
     ".reading{margin:.5rem 0 1rem;padding-left:1.2rem}\n"
     ".panels{display:grid;gap:1rem 1.5rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));"
     "margin:1rem 0}\n"
@@ -106,7 +106,7 @@ const char page_style[] =
     "@media (max-width:40rem){body{padding:.75rem .9rem 2rem}h1{font-size:1.5rem}.facts{grid-template-columns:1fr}"
     ".facts div{grid-template-columns:6.5rem 1fr}"
     ".bars li{grid-template-columns:1fr auto;gap:.1rem .75rem}.bars .track{grid-column:1/-1;grid-row:2}}\n"
-    "@media print{body{max-width:none;padding:0;font-size:10pt}.scroll{max-height:none;overflow:visible;border:0}"
+    "@media print{.program{content-visibility:visible}body{max-width:none;padding:0;font-size:10pt}.scroll{max-height:none;overflow:visible;border:0}"
     "th,td{padding:.15rem .35rem}td.note{min-width:7rem}table{font-size:.75rem}"
     "thead th,th[scope=row]{position:static}nav,.filter{display:none}th[aria-sort] button::after{content:none}h2,h3,h4,.program>p{break-after:avoid}"
     "tbody tr:nth-child(n+41){display:none}table.long caption::after{content:\" On paper the first 40 lines.\"}"

@@ -190,6 +190,11 @@ static void limits_named(struct table_page *table) {
     if (!first) page_markup(table->page, ".");
 }
 
+size_t page_table_width(const struct section *section) {
+    size_t metrics = section->metric_count < METRIC_COLUMNS_MAX ? section->metric_count : METRIC_COLUMNS_MAX;
+    return section->column_count + 2 * metrics + EXTRA_COUNT;
+}
+
 void page_table(struct page *page, const struct section *section, const struct plot *plot, size_t rows_max) {
     struct table_page table = {.page = page, .section = section, .lead = plot->metric};
     memcpy(table.columns, section->columns, sizeof table.columns);

@@ -218,7 +218,7 @@ static void many_rows(void **state) {
     struct text page = page_of(folders, 1, NULL, false);
     assert_balanced(page.data);
     assert_true(page.length < 5 * 1000 * 1000);
-    assert_has(page.data, "Every 13th of 99900 cases");
+    assert_has(page.data, "Every 20th of 99900 cases");
     text_release(&page);
     text_release(&csv);
 }
