@@ -19,6 +19,7 @@
 #include "reports/lib/markup.h"
 #include "reports/lib/page.h"
 #include "reports/lib/pdf.h"
+#include "reports/lib/write_whole.h"
 
 enum { FOLDERS_MAX = 16, EXIT_BAD_INPUT = 2, EXIT_NOT_HERE = 3 };
 
@@ -75,27 +76,8 @@ static void read_peers(const struct arguments *arguments, struct peers *peers, s
     free(list);
 }
 
-/* A file appears whole or not at all: written beside its place, then moved there. "-": standard output. */
-static void write_whole(const char *path, const struct text *content, struct problem *problem) {
-    struct text temporary = {0};
-    if (strcmp(path, "-") == 0) {
-        if (fwrite(content->data, 1, content->length, stdout) == content->length && fflush(stdout) == 0) return;
-        problem_set(problem, "standard output", 0, "%s", strerror(errno));
-        end(problem);
-    }
-    text_add(&temporary, "%s.%ld.tmp", path, (long)getpid());
-    FILE *file = fopen(temporary.data, "w");
-    bool written = file != NULL && fwrite(content->data, 1, content->length, file) == content->length;
-    int reason = errno;
-    if (file != NULL && fclose(file) != 0) written = false, reason = errno;
-    if (written && rename(temporary.data, path) != 0) written = false, reason = errno;
-    if (!written) {
-        if (file != NULL) unlink(temporary.data);
-        problem_set(problem, path, 0, "%s", strerror(reason));
-        end(problem);
-    }
-    text_release(&temporary);
-    fprintf(stderr, "report: %s\n", path);
+static void put(const char *path, const struct text *content, struct problem *problem) {
+    if (!write_whole("report", path, content, problem)) end(problem);
 }
 
 /* Without --out the page and the summary stand in the folder itself. */
@@ -108,11 +90,11 @@ static void deliver(const struct arguments *arguments, const struct text *html, 
         mkdir(path.data, 0777); /* if it cannot be made, writing says so */
         text_string(&path, "/index.html");
     }
-    write_whole(inside ? path.data : arguments->out, html, problem);
+    put(inside ? path.data : arguments->out, html, problem);
     text_clear(&path);
     text_add(&path, "%s/report/report.md", arguments->folders[0]);
-    if (arguments->markdown != NULL) write_whole(arguments->markdown, markdown, problem);
-    else if (inside) write_whole(path.data, markdown, problem);
+    if (arguments->markdown != NULL) put(arguments->markdown, markdown, problem);
+    else if (inside) put(path.data, markdown, problem);
     text_release(&path);
     if (arguments->pdf == NULL) return;
     struct text pdf = {0};
@@ -121,7 +103,7 @@ static void deliver(const struct arguments *arguments, const struct text *html, 
         fprintf(stderr, "report: %s\n", problem->line);
         exit(outcome == PDF_NO_PROGRAM ? EXIT_NOT_HERE : EXIT_BAD_INPUT);
     }
-    write_whole(arguments->pdf, &pdf, problem);
+    put(arguments->pdf, &pdf, problem);
     text_release(&pdf);
 }
 

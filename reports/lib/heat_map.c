@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bootstrap.h"
 #include "markup.h"
 #include "number.h"
 #include "plot_draw.h"
@@ -237,16 +238,6 @@ void heat_map_describe(const struct plot *plot, const struct panel *panel, struc
     text_string(description, ", worst ");
     add_cell(plot, reading.worst, factor, description);
     text_string(description, ". The table below has every value.");
-}
-
-static int compare_values(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median_of(double *values, size_t count) {
-    qsort(values, count, sizeof *values, compare_values);
-    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 void heat_map_read(const struct panel *panel, struct heat_reading *reading) {
