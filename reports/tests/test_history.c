@@ -12,6 +12,7 @@
 
 #include "reports/lib/trend.h"
 #include "reports/tests/html.h"
+#include "reports/tests/mutate.h"
 #include "reports/tests/sample.h"
 
 enum { HOSTS = 6, RUNS = 20, BREAK = 12 };
@@ -228,6 +229,40 @@ static void outliers(void **state) {
     store_close(store);
 }
 
+/* A file that is damaged anywhere is refused, or read as far as it goes; SQLite and we survive. */
+static void damaged(void **state) {
+    (void)state;
+    struct store *store = filled();
+    struct problem problem;
+    struct text whole = {0}, text = {0};
+    store_close(store);
+    assert_true(file_read(database, &whole, &problem));
+    int refused = 0;
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        struct random random = {.seed = seed};
+        struct histories histories;
+        text_clear(&text);
+        text_bytes(&text, whole.data, whole.length);
+        for (int edit = 0; edit < 20; edit++) text.data[below(&random, text.length)] = (char)below(&random, 256);
+        if (below(&random, 4) == 0) text.length = below(&random, text.length);
+        sample_write(folder, "h.db", &text);
+        problem.line[0] = 0;
+        bool good = store_open(database, STORE_READ, &store, &problem);
+        if (good) {
+            good = store_histories(store, NULL, 0, &histories, &problem);
+            histories_release(&histories);
+        }
+        store_close(store);
+        refused += !good;
+        if (!good && (strncmp(problem.line, folder, strlen(folder)) != 0 || strchr(problem.line, '\n') != NULL))
+            fail_msg("seed %d: '%s'", (int)seed, problem.line);
+    }
+    assert_in_range(refused, 10, 290);
+    unlink(database);
+    text_release(&whole);
+    text_release(&text);
+}
+
 static void refused(void **state) {
     (void)state;
     struct store *store;
@@ -260,6 +295,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(steps),     cmocka_unit_test(false_alarms),
                                        cmocka_unit_test(edges),     cmocka_unit_test(importing),
                                        cmocka_unit_test(trends),    cmocka_unit_test(outliers),
-                                       cmocka_unit_test(refused)};
+                                       cmocka_unit_test(damaged),   cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
