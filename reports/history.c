@@ -2,9 +2,9 @@
 
    Keeps results of many runs in one SQLite file. `import` puts result folders into it (a run that is there already
    changes nothing; one that was resumed since takes its own place), `trend` finds in every case's medians where they
-   changed for good, by E-divisive means (Matteson and James, 2014) with a fixed seed, and says what else changed at that
-   run: driver, commit, host. `outliers` holds each host's newest figures against those of the other hosts with the same
-   hardware by a robust z-score; above 3.5 a node stands out (Iglewicz and Hoaglin, 1993).
+   changed for good, by E-divisive means (Matteson and James, 2014) with a fixed seed, and says what else changed at
+   that run: driver, commit, host. `outliers` holds each host's newest figures against those of the other hosts with the
+   same hardware by a robust z-score; above 3.5 a node stands out (Iglewicz and Hoaglin, 1993).
    CSV goes to standard output, what people read to standard error.
    Exit status: 0 done, 2 bad usage or input (one line on standard error).
  * needs: sqlite3
@@ -68,8 +68,7 @@ static int refuse(const struct problem *problem) {
 /* name=value words as filters; they stay in `words`. */
 static bool read_filters(const struct arguments *arguments, struct filter *filters, struct pool *pool,
                          struct problem *problem) {
-    if (arguments->word_count > FILTERS_MAX)
-        return problem_set(problem, "filters", 0, "more than %d", FILTERS_MAX);
+    if (arguments->word_count > FILTERS_MAX) return problem_set(problem, "filters", 0, "more than %d", FILTERS_MAX);
     for (size_t i = 0; i < arguments->word_count; i++) {
         const char *word = arguments->words[i], *equals = strchr(word, '=');
         if (equals == NULL || equals == word)
@@ -87,7 +86,8 @@ static int command_import(const struct arguments *arguments, struct store *store
     for (size_t i = 0; i < arguments->word_count; i++) {
         struct result result;
         enum store_outcome outcome = STORE_KNOWN;
-        bool good = result_read(arguments->words[i], 0, &result, problem) && store_import(store, &result, &outcome, problem);
+        bool good = result_read(arguments->words[i], 0, &result, problem) &&
+                    store_import(store, &result, &outcome, problem);
         if (good) fprintf(stderr, "history: %s: %s\n", arguments->words[i], outcomes[outcome]);
         result_release(&result);
         if (!good) return refuse(problem);
@@ -112,8 +112,10 @@ static int command_runs(struct store *store, const struct filter *filters, size_
     for (size_t i = 0; i < run_count && good; i++) {
         const struct store_run *run = &runs[i];
         text_add(&out, "%ld,", run->number);
-        print_fields(&out, (const char *const[]){run->created, run->host, run->hardware, run->accelerator, run->driver,
-                                                 run->commit, run->folder}, 7);
+        print_fields(&out,
+                     (const char *const[]){run->created, run->host, run->hardware, run->accelerator, run->driver,
+                                           run->commit, run->folder},
+                     7);
         text_add(&out, ",%ld\r\n", run->rows);
     }
     if (good) fputs(out.data, stdout);
@@ -150,7 +152,9 @@ static size_t trend_lines(const struct histories *histories, const struct trend 
         struct text cause = {0};
         trend_cause(histories, trend, s, &cause);
         fprintf(stderr, "%-8s %+7.1f %%  %s, %s: %.4g -> %.4g %s; %s; by chance %.3g\n",
-                trend->history->better == NEITHER ? "changed" : segment->change > 0 ? "better" : "worse",
+                trend->history->better == NEITHER ? "changed"
+                : segment->change > 0             ? "better"
+                                                  : "worse",
                 segment->change * 100, trend->history->label, trend->history->metric, trend->segments[s - 1].median,
                 segment->median, trend->history->unit, cause.data, segment->probability);
         text_release(&cause);
@@ -172,7 +176,8 @@ static int command_trend(const struct arguments *arguments, struct store *store,
         trend_rows(&histories, &trends[i], &out);
         changes += trend_lines(&histories, &trends[i]);
     }
-    if (good) fprintf(stderr, "history: %zu cases of %zu runs, %zu changes\n", histories.count, histories.run_count, changes);
+    if (good)
+        fprintf(stderr, "history: %zu cases of %zu runs, %zu changes\n", histories.count, histories.run_count, changes);
     if (good && (arguments->html == NULL || strcmp(arguments->html, "-") != 0)) fputs(out.data, stdout);
     if (good && arguments->html != NULL) {
         text_clear(&out);
@@ -199,8 +204,8 @@ static void hosts_told(const struct histories *histories, const struct outlier *
             out += list[j].score > OUTLIER_SCORE;
         }
         if (known || out == 0 || told++ >= SHOWN) continue;
-        fprintf(stderr, "%s: %zu of %zu figures stand out; worst: %s, %s %.4g (median of %zu hosts %.4g), score %.1f\n", host,
-                out, figures, list[i].history->label, list[i].history->metric, list[i].value, list[i].host_count,
+        fprintf(stderr, "%s: %zu of %zu figures stand out; worst: %s, %s %.4g (median of %zu hosts %.4g), score %.1f\n",
+                host, out, figures, list[i].history->label, list[i].history->metric, list[i].value, list[i].host_count,
                 list[i].median, list[i].score);
     }
     if (told == 0) fprintf(stderr, "history: no host stands out among %zu figures\n", count);
@@ -253,7 +258,7 @@ static int work(const struct arguments *arguments, struct store *store, struct p
     if (strcmp(command, "forget") == 0) return command_forget(arguments, store, problem);
     bool good = read_filters(arguments, filters, &pool, problem) &&
                 store_filters_check(store, filters, arguments->word_count, problem);
-    int status = !good ? refuse(problem)
+    int status = !good                           ? refuse(problem)
                  : strcmp(command, "runs") == 0  ? command_runs(store, filters, arguments->word_count, problem)
                  : strcmp(command, "trend") == 0 ? command_trend(arguments, store, filters, problem)
                                                  : command_outliers(arguments, store, filters, problem);
@@ -263,14 +268,17 @@ static int work(const struct arguments *arguments, struct store *store, struct p
 
 int main(int argc, char **argv) {
     static const char *const commands[] = {"import", "runs", "trend", "outliers", "forget"};
-    static const struct argp argp = {options, parse,
+    static const struct argp argp = {options,
+                                     parse,
                                      "import DATABASE FOLDER...\nruns DATABASE [NAME=VALUE,...]...\n"
                                      "trend DATABASE [NAME=VALUE,...]...\noutliers DATABASE [NAME=VALUE,...]...\n"
                                      "forget DATABASE RUN...",
                                      "Keeps results in one SQLite file and says what changed.\vA filter's NAME is a "
                                      "column (program, variant, dtype, metric, ...), an axis, or host, device, driver, "
                                      "hardware, run, since, until.",
-                                     NULL, NULL, NULL};
+                                     NULL,
+                                     NULL,
+                                     NULL};
     struct arguments arguments = {.level = 0.01, .least = 0.01};
     struct problem problem;
     struct store *store;

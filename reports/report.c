@@ -31,7 +31,8 @@ struct arguments {
 
 static const struct argp_option options[] = {
     {"out", 'o', "FILE", 0, "write the page to FILE, - for standard output (default: FOLDER/report/index.html)", 0},
-    {"markdown", 'm', "FILE", 0, "write the summary as Markdown (default: FOLDER/report/report.md, none with --out)", 0},
+    {"markdown", 'm', "FILE", 0, "write the summary as Markdown (default: FOLDER/report/report.md, none with --out)",
+     0},
     {"pdf", 'P', "FILE", 0, "print the page too, by a browser or another program that prints HTML", 0},
     {"published", 'p', "PATH,...", 0,
      "published figures: files, or folders with such files (default: those of the suites); empty for none", 0},

@@ -120,13 +120,16 @@ static void check_usage(const struct arguments *arguments) {
 }
 
 int main(int argc, char **argv) {
-    static const struct argp argp = {options, parse,
+    static const struct argp argp = {options,
+                                     parse,
                                      "merge INPUT... [CONDITION...]\nshow INPUT... [CONDITION...]\n"
                                      "export --format FORMAT INPUT... [CONDITION...]",
                                      "Merges, shows and exports tables of results; an input is a CSV file or a result "
                                      "folder.\vConditions: NAME=VALUE,... NAME!=VALUE,... NAME~PART NAME<NUMBER "
                                      "NAME<=NUMBER NAME>NUMBER NAME>=NUMBER; all of them hold.",
-                                     NULL, NULL, NULL};
+                                     NULL,
+                                     NULL,
+                                     NULL};
     static struct arguments arguments = {.out = "-", .columns = "", .sorts = ""};
     struct selection selection = {0};
     struct problem problem;

@@ -45,7 +45,8 @@ static bool header_check(struct reading *reading, char *const *names) {
     for (size_t i = 0; i < reading->count; i++)
         for (size_t j = 0; j < i; j++) {
             if (strcmp(names[i], names[j]) != 0) continue;
-            problem_set(reading->problem, reading->path, reading->start, "the column '%.60s' stands there twice", names[i]);
+            problem_set(reading->problem, reading->path, reading->start, "the column '%.60s' stands there twice",
+                        names[i]);
             reading->stopped = true;
             return false;
         }

@@ -10,8 +10,16 @@
 #include "plot_draw.h"
 #include "svg.h"
 
-enum { WIDTH = 560, MARGIN_X = 90, LABEL_WIDTH = 7, TEXT_WIDTH_MIN = 30, TEXT_HEIGHT_MIN = 12, TICKS_MAX = 16,
-       OUTLIER_CELLS_MIN = 6, BLACK_TEXT_FROM = 6 };
+enum {
+    WIDTH = 560,
+    MARGIN_X = 90,
+    LABEL_WIDTH = 7,
+    TEXT_WIDTH_MIN = 30,
+    TEXT_HEIGHT_MIN = 12,
+    TICKS_MAX = 16,
+    OUTLIER_CELLS_MIN = 6,
+    BLACK_TEXT_FROM = 6
+};
 
 const double HEAT_OUTLIER = 3.5;
 static const double NEWS_MIN = 0.01;      /* of the median: a smaller deviation is no news */
@@ -197,7 +205,8 @@ void heat_map_script(const struct plot *plot, const struct panel *panel, struct 
     double height = row * (double)map->y_count + 60 + (turned ? 0.6 * x_words : 0);
     text_clear(script);
     text_add(script, "set terminal svg size %d,%.0f dynamic font 'sans-serif,13' noenhanced\n", WIDTH, height);
-    text_string(script, "set encoding utf8\nunset key\nunset border\nset tics nomirror scale 0 textcolor rgb '#000001'\n");
+    text_string(script,
+                "set encoding utf8\nunset key\nunset border\nset tics nomirror scale 0 textcolor rgb '#000001'\n");
     axis_name(script, "x", plot->x);
     axis_name(script, "y", plot->y);
     text_add(script, "set xlabel textcolor rgb '#%06x'\nset ylabel textcolor rgb '#%06x'\n", SVG_INK, SVG_INK);

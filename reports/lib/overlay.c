@@ -130,8 +130,9 @@ void overlay_find(const struct plot *plot, const struct panel *panel, const stru
     for (size_t i = 0; i < overlay->limit_count; i++) {
         double limit = overlay->limits[i].value;
         if (plot->kind == PLOT_ROOFLINE) overlay->limits[i].drawn = true;
-        else overlay->limits[i].drawn = panel->y_scale == LINEAR
-                                            ? limit <= LIMIT_FACTOR_MAX * panel->y_high && limit >= 0
-                                            : limit <= 100 * panel->y_high && limit >= 0.01 * panel->y_low;
+        else
+            overlay->limits[i].drawn = panel->y_scale == LINEAR
+                                           ? limit <= LIMIT_FACTOR_MAX * panel->y_high && limit >= 0
+                                           : limit <= 100 * panel->y_high && limit >= 0.01 * panel->y_low;
     }
 }

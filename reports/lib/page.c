@@ -157,9 +157,8 @@ static void chapters_build(struct page *page, const struct section *sections, si
 static void page_html(struct page *page, bool draw) {
     page_head(page);
     if (draw && !gnuplot_works())
-        page_markup(page,
-                    "<p class=\"notice\">gnuplot is not on this machine: the tables are here, the plots are not. "
-                    "Install gnuplot and run report again.</p>\n");
+        page_markup(page, "<p class=\"notice\">gnuplot is not on this machine: the tables are here, the plots are not. "
+                          "Install gnuplot and run report again.</p>\n");
     else page->draw = draw;
     page_wrong(page);
     page_summary(page);

@@ -39,7 +39,7 @@ const struct row *page_headline_of_run(const struct headline *headline, int run)
 /* The parts, each in a file of its own. */
 extern const char page_style[];
 extern const char page_script[], page_script_hash[]; /* the hash is what lets the script run, see page_script.c */
-void page_markdown(struct page *page); /* all of it */
+void page_markdown(struct page *page);               /* all of it */
 void page_machines(struct page *page);
 void page_summary(struct page *page);
 void page_wrong(struct page *page); /* results that failed their check, if any: before everything else */

@@ -83,11 +83,12 @@ static void roof_readings(struct page *page, const struct plot *plot) {
         page_text(page, panel->device);
         page_markup(page, panel->device[0] && panel->label[0] ? ", " : "");
         page_text(page, panel->label);
-        text_add(page->out, "%s%zu of %zu points lie under the slope of memory", panel->device[0] || panel->label[0] ? ": " : "",
-                 slope, slope + flat);
+        text_add(page->out, "%s%zu of %zu points lie under the slope of memory",
+                 panel->device[0] || panel->label[0] ? ": " : "", slope, slope + flat);
         if (slope > 0) page_markup(page, ", the best of them at "), number_share(page->out, slope_best);
         if (flat > 0) {
-            text_add(page->out, "%s%zu under the ceiling of arithmetic, the best at ", slope > 0 ? " of it; " : "; ", flat);
+            text_add(page->out, "%s%zu under the ceiling of arithmetic, the best at ", slope > 0 ? " of it; " : "; ",
+                     flat);
             number_share(page->out, flat_best);
         }
         page_markup(page, " of it.</p>\n");

@@ -1,6 +1,6 @@
-/* page_script.c: the page's only script: it puts a button into each column head that sorts the table, and a filter above
-   longer tables. Without it nothing is missing but that: it makes its own controls. The page's policy lets this very text
-   run and no other, by its hash; who changes it takes the new hash from test_browser.sh, which compares them. */
+/* page_script.c: the page's only script: it puts a button into each column head that sorts the table, and a filter
+   above longer tables. Without it nothing is missing but that: it makes its own controls. The page's policy lets this
+   very text run and no other, by its hash; who changes it takes the new hash from test_browser.sh, which compares. */
 #include "page.h"
 
 const char page_script[] =
@@ -65,10 +65,12 @@ const char page_script[] =
     "  box.appendChild(count);\n"
     "  table.parentNode.parentNode.insertBefore(box, table.parentNode);\n"
     "  input.addEventListener(\"input\", function () {\n"
-    "    var words = input.value.toLowerCase().split(/\\s+/).filter(function (word) { return word && word !== \"-\"; });\n"
+    "    var words = input.value.toLowerCase().split(/\\s+/);\n"
+    "    words = words.filter(function (word) { return word && word !== \"-\"; });\n"
     "    var shown = 0;\n"
     "    texts = texts || rows.map(function (row) {\n"
-    "      return Array.prototype.map.call(row.cells, function (cell) { return cell.textContent; }).join(\"\\n\").toLowerCase();\n"
+    "      var cells = Array.prototype.map.call(row.cells, function (cell) { return cell.textContent; });\n"
+    "      return cells.join(\"\\n\").toLowerCase();\n"
     "    });\n"
     "    rows.forEach(function (row, i) {\n"
     "      row.hidden = !words.every(function (word) {\n"
@@ -86,4 +88,4 @@ const char page_script[] =
     "});\n"
     "}());\n";
 
-const char page_script_hash[] = "sha256-N+/BMgV7hooFzFAnMbp58gUDtD+14s+CIVAB7Wjri6Q=";
+const char page_script_hash[] = "sha256-99ZfWZ+oRJOiPhDkGwFP4sQJ1RneMzJH9/Wq00YVpAA=";

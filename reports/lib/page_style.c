@@ -45,7 +45,7 @@ const char page_style[] =
     ".facts{margin:0;display:grid;gap:.35rem 2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr))}\n"
     ".facts div{display:grid;grid-template-columns:6.5rem 1fr;gap:.5rem}.facts dt{color:var(--quiet)}\n"
     ".facts dd{margin:0;min-width:0;overflow-wrap:anywhere}\n"
-    ".program{margin:1.5rem 0 2.75rem;content-visibility:auto;contain-intrinsic-size:auto 60rem}\n" /* drawn when seen */
+    ".program{margin:1.5rem 0 2.75rem;content-visibility:auto;contain-intrinsic-size:auto 60rem}\n" /* when seen */
     ".reading{margin:.5rem 0 1rem;padding-left:1.2rem}\n"
     ".panels{display:grid;gap:1rem 1.5rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));"
     "margin:1rem 0}\n"
@@ -94,8 +94,8 @@ const char page_style[] =
     "footer{margin-top:3rem;border-top:2px solid var(--grid);color:var(--quiet);font-size:.9rem}\n"
     "footer h2{font-size:1.05rem;margin:1rem 0 .25rem}\n"
     ".filter{margin:.75rem 0 -.25rem;display:flex;flex-wrap:wrap;gap:.5rem;align-items:baseline;font-size:.875rem}\n"
-    ".filter input{font:inherit;color:inherit;background:var(--page);border:1px solid var(--quiet);border-radius:.25rem;"
-    "padding:.2rem .5rem;min-width:min(100%,16rem)}.filter output{color:var(--quiet)}\n"
+    ".filter input{font:inherit;color:inherit;background:var(--page);border:1px solid var(--quiet);"
+    "border-radius:.25rem;padding:.2rem .5rem;min-width:min(100%,16rem)}.filter output{color:var(--quiet)}\n"
     "thead th button{font:inherit;color:inherit;background:none;border:0;padding:0;margin:0;cursor:pointer;"
     "text-align:inherit;white-space:inherit}thead th button:hover{text-decoration:underline}\n"
     "th[aria-sort] button::after{content:\"\\a0\\25b2\";font-size:.7em}"
@@ -106,9 +106,11 @@ const char page_style[] =
     "@media (max-width:40rem){body{padding:.75rem .9rem 2rem}h1{font-size:1.5rem}.facts{grid-template-columns:1fr}"
     ".facts div{grid-template-columns:6.5rem 1fr}"
     ".bars li{grid-template-columns:1fr auto;gap:.1rem .75rem}.bars .track{grid-column:1/-1;grid-row:2}}\n"
-    "@media print{.program{content-visibility:visible}body{max-width:none;padding:0;font-size:10pt}.scroll{max-height:none;overflow:visible;border:0}"
+    "@media print{.program{content-visibility:visible}body{max-width:none;padding:0;font-size:10pt}"
+    ".scroll{max-height:none;overflow:visible;border:0}"
     "th,td{padding:.15rem .35rem}td.note{min-width:7rem}table{font-size:.75rem}"
-    "thead th,th[scope=row]{position:static}nav,.filter{display:none}th[aria-sort] button::after{content:none}h2,h3,h4,.program>p{break-after:avoid}"
+    "thead th,th[scope=row]{position:static}nav,.filter{display:none}"
+    "th[aria-sort] button::after{content:none}h2,h3,h4,.program>p{break-after:avoid}"
     "tbody tr:nth-child(n+41){display:none}table.long caption::after{content:\" On paper the first 40 lines.\"}"
     "tr,figure,.card{break-inside:avoid}.share .bar,.track,.track i{-webkit-print-color-adjust:exact;"
     "print-color-adjust:exact}}\n";

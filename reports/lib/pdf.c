@@ -49,8 +49,8 @@ static bool by_browser(const char *program, const char *folder, const char *from
     text_add(&profile, "--user-data-dir=%s/profile", folder);
     text_add(&target, "--print-to-pdf=%s", to);
     text_add(&address, "file://%s", from);
-    const char *argv[12] = {program, "--headless", "--disable-gpu", "--no-pdf-header-footer", "--no-first-run",
-                            profile.data, target.data};
+    const char *argv[12] = {program,          "--headless", "--disable-gpu", "--no-pdf-header-footer",
+                            "--no-first-run", profile.data, target.data};
     size_t count = 7;
     if (geteuid() == 0) argv[count++] = "--no-sandbox";
     argv[count] = address.data;
@@ -72,8 +72,8 @@ static bool print_by(const char *program, bool browser, const char *folder, cons
     struct problem unread;
     text_add(&from, "%s/page.html", folder);
     text_add(&to, "%s/page.pdf", folder);
-    bool good = file_write(from.data, html) && (browser ? by_browser(program, folder, from.data, to.data)
-                                                        : by_printer(program, from.data, to.data));
+    bool good = file_write(from.data, html) &&
+                (browser ? by_browser(program, folder, from.data, to.data) : by_printer(program, from.data, to.data));
     good = good && file_read(to.data, pdf, &unread) && pdf->length > 4 && memcmp(pdf->data, "%PDF", 4) == 0;
     text_release(&from);
     text_release(&to);
@@ -88,8 +88,9 @@ enum pdf_outcome pdf_print(const struct text *html, struct text *pdf, struct pro
     for (size_t i = ARRAY_LENGTH(browsers); i-- > 0;) /* the first of the list is the one taken in the end */
         if (on_path(browsers[i])) program = browsers[i], browser = true;
     if (program == NULL) {
-        problem_set(problem, "PDF", 0, "no program here prints HTML; install one of chromium, google-chrome, "
-                                       "weasyprint, wkhtmltopdf");
+        problem_set(problem, "PDF", 0,
+                    "no program here prints HTML; install one of chromium, google-chrome, "
+                    "weasyprint, wkhtmltopdf");
         return PDF_NO_PROGRAM;
     }
     struct text folder = {0};

@@ -66,7 +66,8 @@ void results_label(struct result *results, size_t count) {
         struct text text = {0};
         text_clear(&text);
         if (hosts) add(&text, "", host_of(&results[i]), WORDS_MAX);
-        if (accelerators) add(&text, "", accelerator_of(&results[i])[0] ? accelerator_of(&results[i]) : "no GPU", WORDS_MAX);
+        if (accelerators)
+            add(&text, "", accelerator_of(&results[i])[0] ? accelerator_of(&results[i]) : "no GPU", WORDS_MAX);
         if (processors) add(&text, "", processor_of(&results[i]), WORDS_MAX);
         if (drivers) add(&text, "driver ", driver_of(&results[i]), WORDS_MAX);
         if (days || minutes) add(&text, "", created_of(&results[i]), minutes ? MINUTE_LENGTH : DAY_LENGTH);

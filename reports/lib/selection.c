@@ -57,7 +57,8 @@ bool selection_word(struct selection *selection, const char *word, struct proble
                                     sizeof *selection->folders);
     int number = (int)selection->folder_count;
     struct result *result = &selection->folders[selection->folder_count++];
-    return S_ISDIR(status.st_mode) ? result_read(word, number, result, problem) : read_file(word, number, result, problem);
+    return S_ISDIR(status.st_mode) ? result_read(word, number, result, problem)
+                                   : read_file(word, number, result, problem);
 }
 
 const char *selection_value(const struct selection *selection, const struct row *row, const char *name) {

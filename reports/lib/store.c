@@ -64,8 +64,8 @@ static bool check_kind(struct store *store, enum store_mode mode, struct problem
     if (application != strtol(STORE_APPLICATION, NULL, 10))
         return problem_set(problem, store->path, 0, "not a history (history import makes one)");
     if (version > STORE_SCHEMA)
-        return problem_set(problem, store->path, 0, "schema %ld is newer than %d, the newest this program knows", version,
-                           STORE_SCHEMA);
+        return problem_set(problem, store->path, 0, "schema %ld is newer than %d, the newest this program knows",
+                           version, STORE_SCHEMA);
     return true;
 }
 
@@ -206,8 +206,15 @@ static bool run_insert(struct store *store, const struct result *result, const c
                                          problem);
     if (insert == NULL) return false;
     const struct machine *machine = &result->machine;
-    const char *fields[] = {machine->host,   machine->created,           machine->hardware, machine->software, machine->accelerator,
-                            machine->driver, fact_of(machine, "Commit"), result->folder,    content};
+    const char *fields[] = {machine->host,
+                            machine->created,
+                            machine->hardware,
+                            machine->software,
+                            machine->accelerator,
+                            machine->driver,
+                            fact_of(machine, "Commit"),
+                            result->folder,
+                            content};
     for (size_t i = 0; i < ARRAY_LENGTH(fields); i++) bind(insert, (int)i + 1, fields[i]);
     sqlite3_bind_int64(insert, 10, rows);
     *run = number_by(store, insert, problem);
@@ -237,12 +244,13 @@ static bool import_rows(struct store *store, const struct result *result, const 
                         struct problem *problem) {
     struct import import = {
         .find = store_prepare(store, "SELECT number FROM measurement WHERE key=?", problem),
-        .insert = store_prepare(store,
-                                "INSERT INTO measurement(key,suite,program,variant,backend,dtype,ranks,mode,axes,metric,"
-                                "unit,better) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+        .insert = store_prepare(
+            store,
+            "INSERT INTO measurement(key,suite,program,variant,backend,dtype,ranks,mode,axes,metric,"
+            "unit,better) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+            problem),
+        .figure = store_prepare(store, "INSERT INTO figure(run,measurement,launch,device,value) VALUES(?,?,?,?,?)",
                                 problem),
-        .figure = store_prepare(
-            store, "INSERT INTO figure(run,measurement,launch,device,value) VALUES(?,?,?,?,?)", problem),
         .axis = store_prepare(store, "INSERT OR IGNORE INTO axis(name) VALUES(?)", problem)};
     long run = -1;
     bool good = import.find != NULL && import.insert != NULL && import.figure != NULL && import.axis != NULL &&

@@ -117,7 +117,8 @@ bool store_runs(struct store *store, const struct filter *filters, size_t count,
     *runs = NULL;
     *run_count = 0;
     bool measurements = of_measurements(filters, count);
-    text_string(&sql, "SELECT number,host,created,hardware,accelerator,driver,commit_id,folder,rows FROM run r WHERE 1");
+    text_string(&sql,
+                "SELECT number,host,created,hardware,accelerator,driver,commit_id,folder,rows FROM run r WHERE 1");
     add_conditions(&sql, filters, count, true);
     if (measurements) {
         text_string(&sql, " AND r.number IN (SELECT f.run FROM figure f JOIN measurement m ON m.number=f.measurement "
@@ -231,7 +232,8 @@ static bool read_histories(sqlite3_stmt *statement, struct histories *histories)
         gathering.values[gathering.count++] = sqlite3_column_double(statement, 4);
     }
     if (histories->count > 0)
-        gathered(&gathering, &histories->list[histories->count - 1], run_index(histories, gathering.run), &observations);
+        gathered(&gathering, &histories->list[histories->count - 1], run_index(histories, gathering.run),
+                 &observations);
     free(gathering.values);
     return step == SQLITE_DONE;
 }
@@ -243,9 +245,10 @@ bool store_histories(struct store *store, const struct filter *filters, size_t c
     *histories = (struct histories){0};
     if (!store_runs(store, filters, count, &histories->pool, &histories->runs, &histories->run_count, problem))
         return false;
-    text_string(&sql, "SELECT m.number,r.number,r.hardware,f.device,f.value,m.metric,m.unit,m.better,m.program,m.variant,"
-                      "m.dtype,m.ranks,m.mode,m.axes FROM figure f JOIN measurement m ON m.number=f.measurement "
-                      "JOIN run r ON r.number=f.run WHERE 1");
+    text_string(&sql,
+                "SELECT m.number,r.number,r.hardware,f.device,f.value,m.metric,m.unit,m.better,m.program,m.variant,"
+                "m.dtype,m.ranks,m.mode,m.axes FROM figure f JOIN measurement m ON m.number=f.measurement "
+                "JOIN run r ON r.number=f.run WHERE 1");
     add_conditions(&sql, filters, count, false);
     text_string(&sql, " ORDER BY m.suite,m.program,m.number,r.hardware,r.created,r.number,f.launch");
     sqlite3_stmt *statement = store_prepare(store, sql.data, problem);

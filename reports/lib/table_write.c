@@ -75,7 +75,8 @@ static void labels(const struct selection *selection, const struct row *row, boo
     for (size_t i = 0; i < ARRAY_LENGTH(columns); i++)
         add_label(out, column_names[columns[i]], row->field[columns[i]], &separator);
     for (size_t a = 0; a < row->table->axis_count; a++)
-        if (strcmp(row->table->axis[a], "host") != 0) add_label(out, row->table->axis[a], row->axis_value[a], &separator);
+        if (strcmp(row->table->axis[a], "host") != 0)
+            add_label(out, row->table->axis[a], row->axis_value[a], &separator);
     if (metric) add_label(out, "metric", row->field[COLUMN_metric], &separator);
     if (separator[0] == ',') text_string(out, "}");
     text_string(out, " ");
@@ -86,7 +87,8 @@ static void gauge(struct text *out, const char *metric, const char *unit, const 
     add_name(out, metric);
     text_string(out, " ");
     text_escaped(out, meaning, ESCAPE_PROMETHEUS_HELP);
-    if (unit[0] != 0 && strcmp(unit, "1") != 0) text_string(out, ", in "), text_escaped(out, unit, ESCAPE_PROMETHEUS_HELP);
+    if (unit[0] != 0 && strcmp(unit, "1") != 0)
+        text_string(out, ", in "), text_escaped(out, unit, ESCAPE_PROMETHEUS_HELP);
     text_string(out, "\n# TYPE plumbline_");
     add_name(out, metric);
     text_string(out, " gauge\n");
@@ -110,7 +112,8 @@ void table_prometheus(const struct selection *selection, struct text *out) {
             const struct row *row = selection->rows[i];
             if (metric_of[i] != m) continue;
             const struct metric_facts *facts = metric_facts(row->field[COLUMN_metric]);
-            if (first) gauge(out, row->field[COLUMN_metric], row->field[COLUMN_unit], facts != NULL ? facts->meaning : "");
+            if (first)
+                gauge(out, row->field[COLUMN_metric], row->field[COLUMN_unit], facts != NULL ? facts->meaning : "");
             first = false;
             text_string(out, "plumbline_");
             add_name(out, row->field[COLUMN_metric]);
@@ -137,16 +140,15 @@ void table_prometheus(const struct selection *selection, struct text *out) {
 
 /* Columns that are words even where they look like numbers. */
 static bool is_word(const char *name) {
-    static const enum column words[] = {COLUMN_suite,  COLUMN_program, COLUMN_variant, COLUMN_backend,
-                                        COLUMN_device, COLUMN_dtype,   COLUMN_mode,    COLUMN_metric,
-                                        COLUMN_unit,   COLUMN_better,  COLUMN_status,  COLUMN_reason,
-                                        COLUMN_limit_source};
+    static const enum column words[] = {
+        COLUMN_suite,  COLUMN_program, COLUMN_variant, COLUMN_backend, COLUMN_device, COLUMN_dtype,       COLUMN_mode,
+        COLUMN_metric, COLUMN_unit,    COLUMN_better,  COLUMN_status,  COLUMN_reason, COLUMN_limit_source};
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
         if (strcmp(column_names[words[i]], name) == 0) return true;
     return strcmp(name, "host") == 0;
 }
 
-/* Is the text a number by JSON's grammar too? It wants digits on both sides of the point, no plus and no leading zero. */
+/* Is the text a number by JSON's grammar too? Digits stand on both sides of the point, no plus, no leading zero. */
 static bool is_json_number(const char *text) {
     const char *c = text + (*text == '-');
     size_t whole = strspn(c, "0123456789");

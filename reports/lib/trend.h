@@ -31,7 +31,8 @@ struct outlier {
     size_t host_count;
 };
 enum { OUTLIER_HOSTS_MIN = 4 };
-/* All figures of hosts, worst score first; free the array. Cases of fewer hosts than OUTLIER_HOSTS_MIN are passed over. */
+/* All figures of hosts, worst score first; free the array. Cases of fewer hosts than OUTLIER_HOSTS_MIN are passed
+   over. */
 struct outlier *outliers_find(const struct histories *histories, size_t *count);
 
 /* The histories as a page: what changed, then a plot for each, changed ones first. draw: by gnuplot, if it is there. */

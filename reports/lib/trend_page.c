@@ -29,10 +29,11 @@ static void metric_words(struct text *out, const char *metric) {
 }
 
 static void head(const struct histories *histories, size_t count, struct text *out) {
-    text_string(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                     "<meta name=\"color-scheme\" content=\"light dark\">\n<meta http-equiv=\"Content-Security-Policy\" "
-                     "content=\"default-src 'none'; style-src 'unsafe-inline'; script-src '");
+    text_string(out,
+                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                "<meta name=\"color-scheme\" content=\"light dark\">\n<meta http-equiv=\"Content-Security-Policy\" "
+                "content=\"default-src 'none'; style-src 'unsafe-inline'; script-src '");
     text_string(out, page_script_hash);
     text_string(out, "'\">\n<title>Plumbline: history</title>\n<style>\n");
     text_string(out, page_style);
@@ -77,13 +78,14 @@ static void changes(const struct histories *histories, const struct trend *trend
     for (size_t i = 0; i < count; i++)
         for (size_t s = 1; s < trends[i].segment_count && lines < LINES_SHOWN; s++) {
             if (lines++ == 0)
-                text_string(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Changes\">\n<table>\n"
-                                 "<caption>Medians before and after each change point (E-divisive means).</caption>\n"
-                                 "<thead><tr><th scope=\"col\">case</th><th scope=\"col\">metric</th><th scope=\"col\" "
-                                 "class=\"number\">before</th><th scope=\"col\" class=\"number\">after</th><th "
-                                 "scope=\"col\" class=\"number\">change</th><th scope=\"col\">verdict</th><th "
-                                 "scope=\"col\" class=\"number\">by chance</th><th scope=\"col\" class=\"note\">from"
-                                 "</th></tr></thead>\n<tbody>\n");
+                text_string(out,
+                            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Changes\">\n<table>\n"
+                            "<caption>Medians before and after each change point (E-divisive means).</caption>\n"
+                            "<thead><tr><th scope=\"col\">case</th><th scope=\"col\">metric</th><th scope=\"col\" "
+                            "class=\"number\">before</th><th scope=\"col\" class=\"number\">after</th><th "
+                            "scope=\"col\" class=\"number\">change</th><th scope=\"col\">verdict</th><th "
+                            "scope=\"col\" class=\"number\">by chance</th><th scope=\"col\" class=\"note\">from"
+                            "</th></tr></thead>\n<tbody>\n");
             change_line(histories, &trends[i], s, out);
         }
     text_string(out, lines > 0 ? "</tbody>\n</table>\n</div>\n</section>\n" : "<p>Nothing.</p>\n</section>\n");
@@ -100,9 +102,10 @@ static void script_of(const struct histories *histories, const struct trend *tre
     double margin = fmax(0.1 * (high - low), 0.02 * fabs(high));
     struct text label = {0};
     text_add(&label, "%s, %s", history->metric, strcmp(unit, "us") == 0 ? "\xc2\xb5s" : unit);
-    text_add(script, "set terminal svg size %d,%d dynamic font 'sans-serif,13' noenhanced\nset encoding utf8\nunset key\n"
-                     "set tics nomirror out scale 0.5 textcolor rgb '#%06x'\nset border 3 linecolor rgb '#%06x'\n"
-                     "set grid ytics linetype 1 linecolor rgb '#%06x' linewidth 0.5\nset ylabel ",
+    text_add(script,
+             "set terminal svg size %d,%d dynamic font 'sans-serif,13' noenhanced\nset encoding utf8\nunset key\n"
+             "set tics nomirror out scale 0.5 textcolor rgb '#%06x'\nset border 3 linecolor rgb '#%06x'\n"
+             "set grid ytics linetype 1 linecolor rgb '#%06x' linewidth 0.5\nset ylabel ",
              WIDTH, HEIGHT, SVG_INK, SVG_GRID, SVG_GRID);
     gnuplot_quoted(script, label.data);
     text_release(&label);
@@ -118,7 +121,8 @@ static void script_of(const struct histories *histories, const struct trend *tre
         text_release(&day);
     }
     text_string(script, ")\n$v << EOD\n");
-    for (size_t i = 0; i < history->count; i++) text_add(script, "%zu %.9g\n", i, history->observations[i].value * factor);
+    for (size_t i = 0; i < history->count; i++)
+        text_add(script, "%zu %.9g\n", i, history->observations[i].value * factor);
     text_string(script, "EOD\n");
     for (size_t s = 0; s < trend->segment_count; s++) {
         const struct segment *segment = &trend->segments[s];
@@ -126,8 +130,9 @@ static void script_of(const struct histories *histories, const struct trend *tre
         text_add(script, "set arrow from %g,%.9g to %g,%.9g nohead linewidth 2.5 linecolor rgb '#%06x'\n", from,
                  segment->median * factor, to, segment->median * factor, SVG_SERIES + 1);
         if (s > 0)
-            text_add(script, "set arrow from %g,graph 0 to %g,graph 1 nohead linewidth 1.5 dashtype 2 linecolor rgb "
-                             "'#%06x'\n",
+            text_add(script,
+                     "set arrow from %g,graph 0 to %g,graph 1 nohead linewidth 1.5 dashtype 2 linecolor rgb "
+                     "'#%06x'\n",
                      from, from, SVG_LIMIT);
     }
     text_add(script, "plot $v using 1:2 with points pointtype 7 pointsize 0.7 linecolor rgb '#%06x'\n", SVG_SERIES);
@@ -164,7 +169,9 @@ static void plot(const struct histories *histories, const struct trend *trend, s
         trend_cause(histories, trend, s, &cause);
         text_string(out, "; ");
         percent(out, trend->segments[s].change);
-        text_string(out, history->better == NEITHER ? " from " : trend->segments[s].change > 0 ? ", better, from " : ", worse, from ");
+        text_string(out, history->better == NEITHER      ? " from "
+                         : trend->segments[s].change > 0 ? ", better, from "
+                                                         : ", worse, from ");
         text_html(out, cause.data);
         text_release(&cause);
     }

@@ -6,7 +6,8 @@ BIN=${BUILD:-build}/bin
 rows=${1:-100000}
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
-for program in stream memory_latency cache_bandwidth transfer gemm wgmma prefill all_reduce all_gather all_to_all pairs other; do
+for program in stream memory_latency cache_bandwidth transfer gemm wgmma prefill all_reduce all_gather all_to_all pairs \
+    other; do
     mkdir -p "$tmp/run"
     awk -v program=$program -v rows=$((rows / 12)) 'BEGIN {
         metric = "bandwidth"; unit = "GB/s"; suite = "kernels"
@@ -15,17 +16,20 @@ for program in stream memory_latency cache_bandwidth transfer gemm wgmma prefill
         if (program ~ /^all/) { metric = "bus_bandwidth"; suite = "collectives" }
         if (program == "pairs") suite = "collectives"
         if (program == "prefill") suite = "attention"
-        print "suite,program,variant,backend,device,dtype,ranks,first,second,bytes,seq,size,operation,direction,mask,head_dim,mode,launch," \
-              "metric,value,unit,better,status,reason,samples,time_us,time_min_us,time_p95_us,ci_low_us,ci_high_us,noise," \
-              "bytes_moved,flops,limit,limit_source,limit_share,error,tolerance,memory_mib,clock_mhz,power_w,throttled"
+        print "suite,program,variant,backend,device,dtype,ranks,first,second,bytes,seq,size,operation,direction,mask," \
+              "head_dim,mode,launch,metric,value,unit,better,status,reason,samples,time_us,time_min_us,time_p95_us," \
+              "ci_low_us,ci_high_us,noise,bytes_moved,flops,limit,limit_source,limit_share,error,tolerance,memory_mib," \
+              "clock_mhz,power_w,throttled"
         for (i = 0; i < rows; i++) {
             step = i % 16; rest = int(i / 16); variant = rest % 6; rest = int(rest / 6); format = rest % 4
             rest = int(rest / 4); operation = rest % 5; launch = int(rest / 5)
             n = 8 * 4 ^ step; t = 5 + n / (1000 + 300 * variant + 10 * format) * (1 + 0.01 * (i * 7919 % 13))
-            printf "%s,%s,v%d,c,device %d,f%d,%d,%d,%d,%d,%d,%d,op%d,d%d,m%d,%d,cold,%d,%s,%.6g,%s,,ok,,30,%.6g,%.6g,%.6g,%.6g,%.6g,0.01,%d,%.6g,%g,made up,%.4g,0,0,1,1980,600,0\n",
-                suite, program, variant, variant % 2, format, 2 ^ (operation % 4), step, operation, n, n, n, operation, operation,
-                operation, 64, launch + 1, metric, n / t / 1e3, unit, t, t * 0.98, t * 1.05, t * 0.99, t * 1.01, n, n * 50.0,
-                2 + variant % 2, n / t / 1e3 / (2 + variant % 2)
+            printf "%s,%s,v%d,c,device %d,f%d,%d,", suite, program, variant, variant % 2, format, 2 ^ (operation % 4)
+            printf "%d,%d,%d,%d,%d,op%d,d%d,m%d,64,cold,%d,", step, operation, n, n, n, operation, operation, operation, \
+                launch + 1
+            printf "%s,%.6g,%s,,ok,,30,%.6g,%.6g,%.6g,%.6g,%.6g,0.01,", metric, n / t / 1e3, unit, t, t * 0.98, t * 1.05, \
+                t * 0.99, t * 1.01
+            printf "%d,%.6g,%g,made up,%.4g,0,0,1,1980,600,0\n", n, n * 50.0, 2 + variant % 2, n / t / 1e3 / (2 + variant % 2)
         }
     }' >"$tmp/run/$program.csv"
 done

@@ -8,10 +8,36 @@
 #include "bench/random.h"
 #include "reports/lib/markup.h"
 
-static const char *const mutate_tokens[] = {
-    "\"", "\"\"", ",", "\r\n", "\n", "nan", "-inf", "1e999", "-0", "", "ok", "lower", "<b>", "&", "\xff\xfe",
-    "\xe2\x80\xae", "{", "]", ":", "\\u0000", "999999999999999999999", "k", "bandwidth", "bytes", "=", ";", "\x1f",
-    "\x7f", "'", "0.0000000000000000000001"};
+static const char *const mutate_tokens[] = {"\"",
+                                            "\"\"",
+                                            ",",
+                                            "\r\n",
+                                            "\n",
+                                            "nan",
+                                            "-inf",
+                                            "1e999",
+                                            "-0",
+                                            "",
+                                            "ok",
+                                            "lower",
+                                            "<b>",
+                                            "&",
+                                            "\xff\xfe",
+                                            "\xe2\x80\xae",
+                                            "{",
+                                            "]",
+                                            ":",
+                                            "\\u0000",
+                                            "999999999999999999999",
+                                            "k",
+                                            "bandwidth",
+                                            "bytes",
+                                            "=",
+                                            ";",
+                                            "\x1f",
+                                            "\x7f",
+                                            "'",
+                                            "0.0000000000000000000001"};
 
 struct random {
     uint64_t seed, count;
@@ -34,7 +60,8 @@ static inline void splice(struct text *text, size_t at, size_t removed, const ch
 /* Where the line or field that holds `at` begins and ends; separators: what parts them. */
 static inline void around(const struct text *text, size_t at, const char *separators, size_t *begin, size_t *end) {
     for (*begin = at; *begin > 0 && strchr(separators, text->data[*begin - 1]) == NULL;) --*begin;
-    for (*end = at; *end < text->length && (text->data[*end] == 0 || strchr(separators, text->data[*end]) == NULL);) ++*end;
+    for (*end = at; *end < text->length && (text->data[*end] == 0 || strchr(separators, text->data[*end]) == NULL);)
+        ++*end;
 }
 
 /* Whole fields and lines: taken out, doubled, moved elsewhere. */

@@ -54,10 +54,11 @@ cp "$tmp/out" "$tmp/plain.jsonl"
 
 # the same rows in another form
 printf '\357\273\277%s\r\n%s\r\n\r\n' "$H" "$R" | folder windows
-printf 'status,value,metric,launch,mode,size,ranks,dtype,device,backend,variant,program,suite,unit,better,reason\nok,1.5,flop_rate,1,loop,64,1,fp32,D,c,lib,gemm,kernels,TFLOP/s,higher,\n' |
-    folder reordered
+printf '%s\n' status,value,metric,launch,mode,size,ranks,dtype,device,backend,variant,program,suite,unit,better,reason \
+    ok,1.5,flop_rate,1,loop,64,1,fp32,D,c,lib,gemm,kernels,TFLOP/s,higher, | folder reordered
 printf '%s,of_the_future\n%s,7\n' "$H" "$R" | folder unknown
-printf '%s\n"kernels","gemm","lib","c","D","fp32","1","64","loop","1","flop_rate","1.5","TFLOP/s","higher","ok",""\n' "$H" | folder quoted
+printf '%s\n' "$H" '"kernels","gemm","lib","c","D","fp32","1","64","loop","1","flop_rate","1.5","TFLOP/s","higher","ok",""' |
+    folder quoted
 for form in windows reordered unknown quoted; do
     accepts $form
     cmp -s "$tmp/out" "$tmp/plain.jsonl" || complain "$form reads as $(cat "$tmp/out")"
@@ -76,8 +77,10 @@ grep -q '"variant":"l\\"i,b\\n2"' "$tmp/out" || complain "quotes and newlines re
 printf '%s\n%s\n%s\n%s\n' "$H" "$R" "kernels,gemm,n,c,D,fp32,1,64,loop,1,flop_rate,nan,TFLOP/s,higher,ok," \
     "kernels,gemm,i,c,D,fp32,1,64,loop,1,flop_rate,-inf,TFLOP/s,higher,ok," | folder infinite
 accepts infinite
-grep -q '2</td><td class="note">the value is not a finite number' "$tmp/page.html" || complain "nan and inf pass unnoticed"
-"$BIN/table" export -f prometheus "$tmp/infinite" | grep -c '^plumbline_flop_rate' | grep -qx 1 || complain "nan became a sample"
+grep -q '2</td><td class="note">the value is not a finite number' "$tmp/page.html" ||
+    complain "nan and inf pass unnoticed"
+"$BIN/table" export -f prometheus "$tmp/infinite" | grep -c '^plumbline_flop_rate' | grep -qx 1 ||
+    complain "nan became a sample"
 
 # the locale changes nothing
 for locale in de_DE.UTF-8 C.UTF-8 tr_TR.UTF-8; do
@@ -113,9 +116,11 @@ refuses nowhere 'nowhere'
 
 # machines side by side stay apart
 printf '%s\n%s\n' "$H" "$R" | folder other
-"$BIN/report" --published= --out "$tmp/page.html" "$tmp/plain" "$tmp/other" 2>"$tmp/err" || complain "$(cat "$tmp/err")"
+"$BIN/report" --published= --out "$tmp/page.html" "$tmp/plain" "$tmp/other" 2>"$tmp/err" ||
+    complain "$(cat "$tmp/err")"
 for host in h-plain h-other; do
     grep -q "$host" "$tmp/page.html" || complain "two machines are not told apart"
 done
-"$BIN/table" merge "$tmp/plain" "$tmp/other" | grep -c ',h-[a-z]*,64,loop,1,' | grep -qx 2 || complain "merged machines are not told apart"
+"$BIN/table" merge "$tmp/plain" "$tmp/other" | grep -c ',h-[a-z]*,64,loop,1,' | grep -qx 2 ||
+    complain "merged machines are not told apart"
 [ "$failures" -eq 0 ]

@@ -34,7 +34,8 @@ dom() {
 "$BIN/report" --out "$tmp/page.html" reports/gallery/h200 2>"$tmp/err" || complain "report: $(cat "$tmp/err")"
 
 # The policy's hash is the script's.
-awk '/<script>/ { sub(/.*<script>/, ""); inside = 1 } /<\/script>/ { exit } inside { print }' "$tmp/page.html" >"$tmp/script"
+awk '/<script>/ { sub(/.*<script>/, ""); inside = 1 } /<\/script>/ { exit } inside { print }' \
+    "$tmp/page.html" >"$tmp/script"
 digest=$(sha256sum "$tmp/script" | cut -c 1-64 | sed 's/../\\x&/g')
 hash=sha256-$(/usr/bin/printf "$digest" | base64)
 grep -q "script-src '$hash'" "$tmp/page.html" || complain "page_script_hash should be $hash"
@@ -70,7 +71,8 @@ each("body *", function (element) {
   });
   if (!own || ["SCRIPT", "STYLE", "title", "desc"].indexOf(element.tagName) >= 0) return;
   var drawn = element instanceof SVGElement, fill = getComputedStyle(element)[drawn ? "fill" : "color"];
-  if (drawn && (!/var\(--ink\)/.test(element.getAttribute("fill") || (element.parentElement.getAttribute("fill") || "")))) return;
+  var asked = element.getAttribute("fill") || element.parentElement.getAttribute("fill") || "";
+  if (drawn && asked !== "var(--ink)") return;
   texts++;
   check(contrast(parse(fill), background(element)) >= 4.5, "contrast of '" + element.textContent.slice(0, 30) + "'");
 });
@@ -90,7 +92,9 @@ var seen = {};
 each("[id]", function (element) { check(!seen[element.id], "id twice: " + element.id); seen[element.id] = 1; });
 each("table", function (table) {
   check(table.caption && table.tHead, "a table without caption or head");
-  Array.prototype.forEach.call(table.tHead.rows[0].cells, function (cell) { check(cell.scope === "col", "a head's scope"); });
+  Array.prototype.forEach.call(table.tHead.rows[0].cells, function (cell) {
+    check(cell.scope === "col", "a head's scope");
+  });
 });
 each(".scroll", function (region) { check(region.tabIndex === 0, "a region that the keyboard cannot scroll"); });
 var level = 0;
@@ -114,7 +118,9 @@ function column() {
   }).filter(function (value) { return value === value; });
 }
 var button = table.tHead.rows[0].cells[number].querySelector("button");
-function sorted(down) { return column().every(function (v, i, all) { return !i || (down ? all[i - 1] >= v : all[i - 1] <= v); }); }
+function sorted(down) {
+  return column().every(function (v, i, all) { return !i || (down ? all[i - 1] >= v : all[i - 1] <= v); });
+}
 check(!sorted(true) && !sorted(false), "sorted before anybody asked");
 button.click();
 check(sorted(true) && button.parentNode.getAttribute("aria-sort") === "descending", "not sorted downwards");
@@ -123,7 +129,9 @@ check(sorted(false) && button.parentNode.getAttribute("aria-sort") === "ascendin
 button.focus();
 check(document.activeElement === button, "the keyboard does not reach the buttons");
 var bytes = -1;
-Array.prototype.forEach.call(table.tHead.rows[0].cells, function (cell, i) { if (cell.textContent === "bytes") bytes = i; });
+Array.prototype.forEach.call(table.tHead.rows[0].cells, function (cell, i) {
+  if (cell.textContent === "bytes") bytes = i;
+});
 table.tHead.rows[0].cells[bytes].querySelector("button").click();
 check(/KiB/.test(body.rows[0].cells[bytes].textContent) &&
       /GiB/.test(body.rows[body.rows.length - 1].cells[bytes].textContent), "KiB does not come before GiB");
@@ -138,7 +146,8 @@ check(triads > 0 && triads < all && triads + others === all, "filter: " + triads
 check(filter("") === all, "filter: not all came back");
 var result = document.createElement("pre");
 result.id = "probe";
-result.textContent = failed.length ? "PROBE failed: " + failed.join("; ") : "PROBE passed: " + texts + " texts, " + drawings + " drawings";
+result.textContent = failed.length ? "PROBE failed: " + failed.join("; ")
+                                   : "PROBE passed: " + texts + " texts, " + drawings + " drawings";
 document.body.appendChild(result);
 PROBE
 # The probe stands where the policy was taken out.

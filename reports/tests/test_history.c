@@ -158,7 +158,8 @@ static void importing(void **state) {
     assert_int_equal(histories.list[0].count, RUNS - 1);
     assert_int_equal(histories.list[0].observations[0].launches, 3);
     assert_true(histories.list[0].observations[RUNS - 2].value == 80);
-    assert_string_equal(histories.list[0].label, "gemm \xc2\xb7 lib \xc2\xb7 bf16 \xc2\xb7 cold \xc2\xb7 size 64 \xc2\xb7 shape square");
+    assert_string_equal(histories.list[0].label,
+                        "gemm \xc2\xb7 lib \xc2\xb7 bf16 \xc2\xb7 cold \xc2\xb7 size 64 \xc2\xb7 shape square");
     histories_release(&histories);
     struct filter none = {"size", "128"}, unknown = {"colour", "red"};
     assert_true(store_histories(store, &none, 1, &histories, &problem));
@@ -271,7 +272,8 @@ static void refused(void **state) {
     unlink(database);
     assert_false(store_open(database, STORE_READ, &store, &problem));
     assert_non_null(strstr(problem.line, "No such file"));
-    text_string(&text, "no database, but long enough to be looked at: ................................................");
+    text_string(&text,
+                "no database, but long enough to be looked at: ................................................");
     sample_write(folder, "h.db", &text);
     assert_false(store_open(database, STORE_CREATE, &store, &problem));
     assert_non_null(strstr(problem.line, "not a database"));
@@ -292,9 +294,9 @@ static void refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(steps),     cmocka_unit_test(false_alarms),
-                                       cmocka_unit_test(edges),     cmocka_unit_test(importing),
-                                       cmocka_unit_test(trends),    cmocka_unit_test(outliers),
-                                       cmocka_unit_test(damaged),   cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(steps),   cmocka_unit_test(false_alarms),
+                                       cmocka_unit_test(edges),   cmocka_unit_test(importing),
+                                       cmocka_unit_test(trends),  cmocka_unit_test(outliers),
+                                       cmocka_unit_test(damaged), cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -24,12 +24,13 @@ enum { EDITS_MAX = 3, MUTATIONS = 20000 };
 static const double SECONDS_MAX = 6;
 
 static const char rows_file[] =
-    "suite,program,variant,backend,device,dtype,ranks,bytes,operation,mode,launch,metric,value,unit,better,status,reason,"
-    "samples,time_us,ci_low_us,ci_high_us,noise,bytes_moved,flops,limit,limit_source,limit_share,error,tolerance\r\n"
-    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,1024,sum,cold,1,bus_bandwidth,20.5,GB/s,higher,ok,,20,10,9.9,10.1,0.01,"
-    "2048,,25,link rate,0.82,0,0\r\n"
-    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,4096,sum,cold,1,bus_bandwidth,21.5,GB/s,higher,ok,,20,10,9.9,10.1,0.01,"
-    "8192,,25,link rate,0.86,0,0\r\n"
+    "suite,program,variant,backend,device,dtype,ranks,bytes,operation,mode,launch,metric,value,unit,better,status,"
+    "reason,samples,time_us,ci_low_us,ci_high_us,noise,bytes_moved,flops,limit,limit_source,limit_share,error,"
+    "tolerance\r\n"
+    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,1024,sum,cold,1,bus_bandwidth,20.5,GB/s,higher,ok,,20,10,9.9,10.1,"
+    "0.01,2048,,25,link rate,0.82,0,0\r\n"
+    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,4096,sum,cold,1,bus_bandwidth,21.5,GB/s,higher,ok,,20,10,9.9,10.1,"
+    "0.01,8192,,25,link rate,0.86,0,0\r\n"
     "collectives,all_reduce,nccl,nccl,GPU,fp32,2,1024,sum,cold,1,fit_latency,9,us,lower,ok,,,,,,,,,,,,,\r\n"
     "collectives,all_reduce,nccl,nccl,GPU,fp32,2,1024,sum,cold,1,fit_bandwidth,24,GB/s,higher,ok,,,,,,,,,,,,,\r\n"
     "collectives,all_reduce,nccl,nccl,GPU,fp32,4,4096,sum,cold,1,bus_bandwidth,nan,GB/s,higher,wrong,\"bad, "
@@ -46,12 +47,14 @@ static const char samples_file[] =
     "openmp,fp64,1,copy,1024,loop,1,bandwidth,0,10\r\nopenmp,fp64,1,copy,1024,loop,1,bandwidth,1,10.5\r\n"
     "openmp,fp64,1,copy,4096,loop,1,bandwidth,0,11\r\n";
 static const char manifest_file[] =
-    "{\"schema\": 1, \"host\": \"h\", \"created\": \"2026-11-22T10:00:00Z\",\n\"cpu\": {\"model\": \"m\", \"cores\": 2, "
-    "\"isa\": [\"avx2\"]},\n\"memory_mib\": 1024,\n\"gpus\": [{\"name\": \"g\", \"memory_mib\": 9}],\n\"driver\": "
+    "{\"schema\": 1, \"host\": \"h\", \"created\": \"2026-11-22T10:00:00Z\",\n\"cpu\": {\"model\": \"m\", \"cores\": "
+    "2, \"isa\": [\"avx2\"]},\n\"memory_mib\": 1024,\n\"gpus\": [{\"name\": \"g\", \"memory_mib\": 9}],\n\"driver\": "
     "{\"version\": \"580.1\", \"cuda\": \"13.0\"},\n\"fingerprint\": {\"hardware\": \"x\", \"software\": \"y\"}}\n";
-static const char published_file[] = "program,device,variant,dtype,axes,metric,value,unit,source\n"
-                                     "all_reduce,,nccl,fp32,bytes=1k;operation=sum,bus_bandwidth,22,GB/s,\"a paper, 2020\"\n";
-static const char conditions_file[] = "program=gemm,all_reduce status!=skipped bytes>=1000 bytes<1e6 reason~bad value>0 host=h";
+static const char published_file[] =
+    "program,device,variant,dtype,axes,metric,value,unit,source\n"
+    "all_reduce,,nccl,fp32,bytes=1k;operation=sum,bus_bandwidth,22,GB/s,\"a paper, 2020\"\n";
+static const char conditions_file[] =
+    "program=gemm,all_reduce status!=skipped bytes>=1000 bytes<1e6 reason~bad value>0 host=h";
 
 static char folder[256];
 

@@ -64,8 +64,8 @@ static void heat_map(void **state) {
         for (int second = 0; second < RANKS; second++)
             for (int worse = 0; worse < 2 && first != second; worse++) {
                 bool slow = first == SLOW_FIRST && second == SLOW_SECOND;
-                text_add(&csv, "collectives,pairs,nccl,GPU,8,%d,%d,1024,one_way,%s,bandwidth,%g,GB/s,ok\n", first, second,
-                         worse ? "cold" : "hot", (slow ? 70 : 100 + 0.1 * (first + second)) - 20 * worse);
+                text_add(&csv, "collectives,pairs,nccl,GPU,8,%d,%d,1024,one_way,%s,bandwidth,%g,GB/s,ok\n", first,
+                         second, worse ? "cold" : "hot", (slow ? 70 : 100 + 0.1 * (first + second)) - 20 * worse);
             }
     open_folder("pairs.csv", csv.data);
     struct plot plots[PLOTS_MAX];
@@ -106,11 +106,12 @@ static void heat_map(void **state) {
 static void roofline(void **state) {
     (void)state;
     struct text csv = {0};
-    text_string(&csv, "suite,program,variant,device,dtype,size,shape,mode,metric,value,unit,status,flops,bytes_moved,limit,"
-                      "limit_source\n");
+    text_string(&csv,
+                "suite,program,variant,device,dtype,size,shape,mode,metric,value,unit,status,flops,bytes_moved,limit,"
+                "limit_source\n");
     for (int size = 256; size <= 4096; size *= 2)
-        text_add(&csv, "kernels,gemm,lib,GPU,bf16,%d,square,cold,flop_rate,%d,TFLOP/s,ok,%.15g,%.15g,800,clock\n", size, size / 8,
-                 2.0 * size * size * size, 6.0 * size * size);
+        text_add(&csv, "kernels,gemm,lib,GPU,bf16,%d,square,cold,flop_rate,%d,TFLOP/s,ok,%.15g,%.15g,800,clock\n", size,
+                 size / 8, 2.0 * size * size * size, 6.0 * size * size);
     text_string(&csv, "kernels,gemm,lib,GPU,bf16,8192,square,cold,flop_rate,600,TFLOP/s,ok,,,800,clock\n");
     text_string(&csv, "kernels,stream,copy,GPU,fp64,65536,,cold,bandwidth,3000,GB/s,ok,,,4000,memory clock\n");
     text_string(&csv, "kernels,stream,copy,CPU,fp64,65536,,loop,bandwidth,30,GB/s,ok,,,9000,wrong device\n");
@@ -151,7 +152,8 @@ static void roofline(void **state) {
 static void fit(void **state) {
     (void)state;
     struct text csv = {0};
-    text_string(&csv, "suite,program,variant,device,dtype,ranks,bytes,operation,mode,metric,value,unit,status,time_us\n");
+    text_string(&csv,
+                "suite,program,variant,device,dtype,ranks,bytes,operation,mode,metric,value,unit,status,time_us\n");
     const char *row = "collectives,all_reduce,nccl,GPU,fp32,2,%d,sum,synchronized,%s,%.9g,%s,ok,%s\n";
     for (int bytes = 8; bytes <= 1 << 20; bytes *= 2) {
         char time[32];
@@ -174,7 +176,8 @@ static void fit(void **state) {
         for (size_t i = 0; i < series->count; i++) {
             double x = series->points[i].x, time = x < 4096 ? 10 + x / 2e3 : 5 + x / 4e3;
             double expected = p == 0 ? x / time * 1e-3 : time;
-            if (!(fabs(fitted[i] - expected) <= 1e-6 * expected)) fail_msg("%g at %g is not %g", fitted[i], x, expected);
+            if (!(fabs(fitted[i] - expected) <= 1e-6 * expected))
+                fail_msg("%g at %g is not %g", fitted[i], x, expected);
         }
     }
     plots_release(plots, count);
@@ -211,7 +214,8 @@ static void markdown(void **state) {
     struct text text = {0};
     struct peers peers = {0};
     page_write(&result, 1, &peers, false, NULL, &text);
-    assert_non_null(strstr(text.data, "| stream, bandwidth | a\\|b\\*\\<i\\> \\# c | GPU | 50.00 GB/s |  | no limit known |\n"));
+    assert_non_null(
+        strstr(text.data, "| stream, bandwidth | a\\|b\\*\\<i\\> \\# c | GPU | 50.00 GB/s |  | no limit known |\n"));
     assert_non_null(strstr(text.data, "## Wrong results"));
     assert_non_null(strstr(text.data, "- wrong: 1\n"));
     text_release(&text);

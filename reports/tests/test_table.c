@@ -64,9 +64,12 @@ static void conditions(void **state) {
     static const struct {
         const char *condition;
         size_t rows;
-    } cases[] = {{"program=gemm", 5}, {"program=gemm,prefill", 6}, {"variant!=a,b", 2}, {"size>=128", 3}, {"size<128", 2},
-                 {"size>128", 0},     {"reason~memory", 1},        {"status=ok", 5},    {"host=h", 6},    {"note=", 5},
-                 {"value<=1.5", 1},   {"seq=16", 1}};
+    } cases[] = {{"program=gemm", 5},  {"program=gemm,prefill", 6},
+                 {"variant!=a,b", 2},  {"size>=128", 3},
+                 {"size<128", 2},      {"size>128", 0},
+                 {"reason~memory", 1}, {"status=ok", 5},
+                 {"host=h", 6},        {"note=", 5},
+                 {"value<=1.5", 1},    {"seq=16", 1}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct selection selection;
         select_words(&selection, (const char *const[]){folders[0], cases[i].condition, folders[1]}, 3);
@@ -74,20 +77,22 @@ static void conditions(void **state) {
             fail_msg("%s: %zu rows, not %zu", cases[i].condition, selection.row_count, cases[i].rows);
         selection_release(&selection);
     }
-    static const char *const bad[][2] = {{"colour=red", "no such column; valid: host"}, {"size>big", "is not a number"},
-                                         {"=gemm", "neither a file"}, {"nowhere", "No such file"}};
+    static const char *const bad[][2] = {{"colour=red", "no such column; valid: host"},
+                                         {"size>big", "is not a number"},
+                                         {"=gemm", "neither a file"},
+                                         {"nowhere", "No such file"}};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         struct selection selection = {0};
         struct problem problem = {""};
-        bool good = selection_word(&selection, folders[0], &problem) && selection_word(&selection, bad[i][0], &problem) &&
-                    selection_finish(&selection, &problem);
+        bool good = selection_word(&selection, folders[0], &problem) &&
+                    selection_word(&selection, bad[i][0], &problem) && selection_finish(&selection, &problem);
         assert_false(good);
         if (strstr(problem.line, bad[i][1]) == NULL) fail_msg("%s: %s", bad[i][0], problem.line);
         selection_release(&selection);
     }
 }
 
-/* What was merged reads back as what there was; a case that comes again is another launch, unless it is another host. */
+/* What was merged reads back as what there was; a case that comes again is another launch, or of another host. */
 static void merging(void **state) {
     (void)state;
     for (int hosts = 1; hosts <= 2; hosts++) {
@@ -157,7 +162,8 @@ static void prometheus(void **state) {
         "ranks=\"1\",launch=\"1\",size=\"64\",note=\"x\\\"y\\\\\\nz\"} 1.5\n",
         "plumbline_flop_rate{host=\"h\",program=\"gemm\",variant=\"a\",seq=\"9\",size=\"64\"} 7\n",
         "plumbline_call_time{host=\"h\",program=\"prefill\",variant=\"a\",seq=\"16\"} 1000\n",
-        "metric=\"flop_rate\"} 0.5\n", "plumbline_rows{status=\"skipped\"} 1\n"};
+        "metric=\"flop_rate\"} 0.5\n",
+        "plumbline_rows{status=\"skipped\"} 1\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
         if (strstr(out.data, parts[i]) == NULL) fail_msg("lacks %s in\n%s", parts[i], out.data);
     /* one block for each metric, however the rows are mixed */
@@ -173,10 +179,14 @@ static void showing(void **state) {
     struct text out = {0};
     write_folder(0, "h", first_rows);
     select_words(&selection, (const char *const[]){folders[0], "status=ok"}, 2);
-    struct table_view view = {.columns = {"variant", "value", "note"}, .column_count = 3, .limit = 2,
-                              .sorts = {{"size", true}, {"variant", true}}, .sort_count = 2};
+    struct table_view view = {.columns = {"variant", "value", "note"},
+                              .column_count = 3,
+                              .limit = 2,
+                              .sorts = {{"size", true}, {"variant", true}},
+                              .sort_count = 2};
     table_show(&selection, &view, &out);
-    assert_string_equal(out.data, "variant  value  note\n-------  -----  ----\nd          inf\nb        +2.50\n2 of 3 rows\n");
+    assert_string_equal(out.data,
+                        "variant  value  note\n-------  -----  ----\nd          inf\nb        +2.50\n2 of 3 rows\n");
     text_clear(&out);
     view = (struct table_view){.sorts = {{"value", false}}, .sort_count = 1};
     table_show(&selection, &view, &out);
