@@ -34,11 +34,11 @@ static void case_label(struct page *page, const struct section *section, const s
     text_release(&label);
 }
 
-static void share(struct page *page, const struct row *row) {
-    double of_limit = row_limit_share(row);
+static void share(struct page *page, const struct headline *headline) {
+    double of_limit = row_limit_share(headline->point->row);
     if (isfinite(of_limit)) number_share(page->out, of_limit);
     text_string(page->out, " | ");
-    text_string(page->out, share_verdict(of_limit));
+    text_string(page->out, headline_verdict(headline));
 }
 
 /* One run: value, limit and verdict. */
@@ -55,7 +55,7 @@ static void headline_line(struct page *page, const struct headline *headline) {
     text_string(page->out, " | ");
     figure(page, row);
     text_string(page->out, " | ");
-    share(page, row);
+    share(page, headline);
     text_string(page->out, " |\n");
 }
 

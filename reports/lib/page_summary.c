@@ -63,7 +63,7 @@ static void card(struct page *page, const struct headline *headline) {
     page_markup(page, "</p>");
     page_share(page, share);
     page_markup(page, isfinite(share) ? " <span class=\"quiet\">" : "<span class=\"quiet\">");
-    page_text(page, share_verdict(share));
+    page_text(page, headline_verdict(headline));
     if (isfinite(share) && row->field[COLUMN_limit_source][0] != 0) {
         page_markup(page, " (");
         page_text(page, row->field[COLUMN_limit_source]);

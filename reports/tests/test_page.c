@@ -149,6 +149,12 @@ static void whole_page(void **state) {
     static const char *const outside[] = {"http:", "https:", "url(", "@import", "<script ", "<link", "<img", "src="};
     for (size_t i = 0; i < ARRAY_LENGTH(outside); i++) assert_lacks(page.data, outside[i]);
     assert_null(strstr(strstr(page.data, "<script>") + 1, "<script"));
+    size_t cards = 0; /* ten of the many; no suite is left out for its place in the order */
+    for (const char *at = page.data; (at = strstr(at, "<li class=\"card\">")) != NULL; at++) cards++;
+    assert_int_equal(cards, 10);
+    const char *end = strstr(page.data, "<nav "),
+               *accuracy = strstr(page.data, "listops</a> <span class=\"quiet\">accuracy");
+    assert_true(accuracy != NULL && accuracy < end);
     text_release(&page);
 }
 
