@@ -122,7 +122,9 @@ int main(int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     read_peers(&arguments, &peers, &problem);
     for (size_t i = 0; i < arguments.folder_count; i++)
-        if (!result_read(arguments.folders[i], (int)i, &results[i], &problem)) end(&problem);
+        if (!result_read(arguments.folders[i], (int)i, &results[i], &problem) ||
+            !result_read_fits(&results[i], &problem))
+            end(&problem);
     results_label(results, arguments.folder_count);
     page_write(results, arguments.folder_count, &peers, true, &html, &markdown);
     deliver(&arguments, &html, &markdown, &problem);

@@ -19,6 +19,6 @@ size_t headlines_find(const struct plot *plot, struct headline *headlines, size_
 size_t headlines_choose(struct headline *headlines, size_t count, size_t most);
 /* What a share of the limit says in words. */
 const char *share_verdict(double share);
-/* The same of a headline: of a limit's share where there is one; an accuracy is held against what trivial rules score. */
+/* The same of a headline; without a limit, an accuracy is held against what trivial rules score. */
 const char *headline_verdict(const struct headline *headline);
 #endif

@@ -14,7 +14,7 @@ static bool ends_with(const char *name, const char *ending) {
 static int is_table(const struct dirent *entry) {
     const char *name = entry->d_name;
     return name[0] != '.' && ends_with(name, ".csv") && !ends_with(name, ".samples.csv") &&
-           strcmp(name, "published.csv") != 0;
+           !ends_with(name, ".pieces.csv") && strcmp(name, "published.csv") != 0;
 }
 
 static bool tables_read(struct result *result, int number, struct problem *problem) {
@@ -48,9 +48,14 @@ bool result_read(const char *folder, int number, struct result *result, struct p
     return tables_read(result, number, problem);
 }
 
+bool result_read_fits(struct result *result, struct problem *problem) {
+    return fit_pieces_read(pool_format(&result->pool, "%s/fit.pieces.csv", result->folder), &result->fits, problem);
+}
+
 void result_release(struct result *result) {
     for (size_t i = 0; i < result->table_count; i++) table_release(&result->tables[i]);
     free(result->tables);
+    fit_pieces_release(&result->fits);
     pool_release(&result->pool);
     *result = (struct result){0};
 }

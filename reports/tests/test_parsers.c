@@ -31,8 +31,6 @@ static const char rows_file[] =
     "0.01,2048,,25,link rate,0.82,0,0\r\n"
     "collectives,all_reduce,nccl,nccl,GPU,fp32,2,4096,sum,cold,1,bus_bandwidth,21.5,GB/s,higher,ok,,20,10,9.9,10.1,"
     "0.01,8192,,25,link rate,0.86,0,0\r\n"
-    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,1024,sum,cold,1,fit_latency,9,us,lower,ok,,,,,,,,,,,,,\r\n"
-    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,1024,sum,cold,1,fit_bandwidth,24,GB/s,higher,ok,,,,,,,,,,,,,\r\n"
     "collectives,all_reduce,nccl,nccl,GPU,fp32,4,4096,sum,cold,1,bus_bandwidth,nan,GB/s,higher,wrong,\"bad, "
     "\"\"very\"\"\nbad\",20,10,9.9,10.1,0.01,8192,,25,link rate,0.76,1,0\r\n"
     "collectives,all_reduce,ring,nccl,,,,,,,1,,,,,skipped,no device,,,,,,,,,,,,\r\n";
@@ -50,6 +48,11 @@ static const char manifest_file[] =
     "{\"schema\": 1, \"host\": \"h\", \"created\": \"2026-11-22T10:00:00Z\",\n\"cpu\": {\"model\": \"m\", \"cores\": "
     "2, \"isa\": [\"avx2\"]},\n\"memory_mib\": 1024,\n\"gpus\": [{\"name\": \"g\", \"memory_mib\": 9}],\n\"driver\": "
     "{\"version\": \"580.1\", \"cuda\": \"13.0\"},\n\"fingerprint\": {\"hardware\": \"x\", \"software\": \"y\"}}\n";
+static const char pieces_file[] =
+    "suite,program,variant,backend,device,dtype,ranks,axes,mode,launch,piece,pieces,from_bytes,to_bytes,points,"
+    "latency_us,bandwidth_gb_s,bus_factor,r_squared\r\n"
+    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,operation=sum,cold,1,1,2,1024,2048,3,10,25,1,0.99\r\n"
+    "collectives,all_reduce,nccl,nccl,GPU,fp32,2,operation=sum,cold,1,2,2,4096,8192,3,12,,1,0.99\r\n";
 static const char published_file[] =
     "program,device,variant,dtype,axes,metric,value,unit,source\n"
     "all_reduce,,nccl,fp32,bytes=1k;operation=sum,bus_bandwidth,22,GB/s,\"a paper, 2020\"\n";
@@ -64,7 +67,7 @@ static bool read_result(const char *path, struct problem *problem) {
     struct text html = {0}, markdown = {0};
     struct peers peers = {0};
     (void)path;
-    bool good = result_read(folder, 0, &result, problem);
+    bool good = result_read(folder, 0, &result, problem) && result_read_fits(&result, problem);
     if (good) { /* and what is made of it must be well formed */
         page_write(&result, 1, &peers, false, &html, &markdown);
         const char *at = html_unbalanced(html.data);
@@ -177,6 +180,7 @@ static struct parser {
                {"rows of a matrix", "pairs.csv", pairs_file, read_result, true, 0, 0},
                {"manifest", "manifest.json", manifest_file, read_result, true, 0, 0},
                {"samples", "all_reduce.samples.csv", samples_file, read_samples, true, 0, 0},
+               {"pieces of fits", "fit.pieces.csv", pieces_file, read_result, true, 0, 0},
                {"published", "published.csv", published_file, read_published, true, 0, 0},
                {"table tools", "all_reduce.csv", rows_file, read_table, true, 0, 0},
                {"conditions", "conditions.txt", conditions_file, read_conditions, false, 0, 0}};

@@ -148,41 +148,59 @@ static void roofline(void **state) {
     text_release(&script), text_release(&csv), text_release(&second), text_release(&header);
 }
 
-/* Two pieces; each point of the curve must be what its piece says, as bandwidth and as time. */
+/* Two pieces; each point of the curve must be what its piece says, as bandwidth and as time; other curves have none. */
 static void fit(void **state) {
     (void)state;
-    struct text csv = {0};
+    struct text csv = {0}, pieces = {0};
+    struct problem problem;
     text_string(&csv,
-                "suite,program,variant,device,dtype,ranks,bytes,operation,mode,metric,value,unit,status,time_us\n");
-    const char *row = "collectives,all_reduce,nccl,GPU,fp32,2,%d,sum,synchronized,%s,%.9g,%s,ok,%s\n";
-    for (int bytes = 8; bytes <= 1 << 20; bytes *= 2) {
-        char time[32];
-        snprintf(time, sizeof time, "%.9g", 12 + bytes / 1e3);
-        text_add(&csv, row, bytes, "bus_bandwidth", bytes / (12 + bytes / 1e3) * 1e-3, "GB/s", time);
-        text_add(&csv, row, bytes, "call_time", 12 + bytes / 1e3, "us", time);
-    }
-    text_add(&csv, row, 8, "fit_latency", 10.0, "us", "");
-    text_add(&csv, row, 8, "fit_bandwidth", 2.0, "GB/s", "");
-    text_add(&csv, row, 4096, "fit_latency", 5000.0, "ns", "");
-    text_add(&csv, row, 4096, "fit_bandwidth", 4.0, "GB/s", "");
+                "suite,program,variant,backend,device,dtype,ranks,bytes,operation,root,mode,metric,value,unit,status,"
+                "time_us\n");
+    const char *row = "collectives,all_reduce,nccl,nccl,GPU,%s,2,%d,sum,,synchronized,%s,%.9g,%s,ok,%.9g\n";
+    for (int bytes = 8; bytes <= 1 << 20; bytes *= 2)
+        for (int dtype = 0; dtype < 2; dtype++) {
+            double time = 12 + bytes / 1e3;
+            const char *name = dtype == 0 ? "fp32" : "bf16";
+            text_add(&csv, row, name, bytes, "bus_bandwidth", bytes / time * 1e-3, "GB/s", time);
+            text_add(&csv, row, name, bytes, "call_time", time, "us", time);
+        }
+    text_string(&pieces,
+                "suite,program,variant,backend,device,dtype,ranks,axes,mode,launch,piece,pieces,from_bytes,"
+                "to_bytes,points,latency_us,bandwidth_gb_s,bus_factor,r_squared\n"
+                "collectives,all_reduce,nccl,nccl,GPU,fp32,2,operation=sum,synchronized,1,2,2,4096,9e9,3,5,4,1,1\n"
+                "collectives,all_reduce,nccl,nccl,GPU,fp32,2,operation=sum,synchronized,1,1,2,8,2048,3,10,,1,1\n"
+                "collectives,all_reduce,nccl,nccl,GPU,fp32,2,operation=sum,synchronized,2,1,1,8,9e9,3,99,9,1,1\n"
+                "collectives,all_reduce,nccl,nccl,GPU,bf16,2,operation=max,synchronized,1,1,1,8,9e9,3,10,2,1,1\n");
+    sample_write(folder, "fit.pieces.csv", &pieces);
     open_folder("all_reduce.csv", csv.data);
+    assert_true(result_read_fits(&result, &problem));
     struct plot plots[PLOTS_MAX];
     size_t count = plots_build(&sections[0], plots);
     assert_int_equal(count, 2);
-    for (size_t p = 0; p < count; p++) {
-        const struct series *series = &plots[p].panels[0].series[0];
-        double fitted[64];
-        assert_true(series->count == 18 && overlay_fit(&plots[p], series, fitted));
-        for (size_t i = 0; i < series->count; i++) {
-            double x = series->points[i].x, time = x < 4096 ? 10 + x / 2e3 : 5 + x / 4e3;
-            double expected = p == 0 ? x / time * 1e-3 : time;
-            if (!(fabs(fitted[i] - expected) <= 1e-6 * expected))
-                fail_msg("%g at %g is not %g", fitted[i], x, expected);
+    for (size_t p = 0; p < count; p++)
+        for (size_t s = 0; s < 2; s++) {
+            const struct series *series = &plots[p].panels[0].series[s];
+            double fitted[64];
+            bool has = strcmp(series->label, "fp32") == 0;
+            assert_int_equal(series->count, 18);
+            assert_int_equal(overlay_fit(&plots[p], series, fitted), has);
+            for (size_t i = 0; i < series->count && has; i++) {
+                double x = series->points[i].x, time = x < 4096 ? 10 : 5 + x / 4e3;
+                double expected = p == 0 ? x / time * 1e-3 : time;
+                if (!(fabs(fitted[i] - expected) <= 1e-6 * expected))
+                    fail_msg("%g at %g is not %g", fitted[i], x, expected);
+            }
         }
-    }
     plots_release(plots, count);
     close_folder("all_reduce.csv");
-    text_release(&csv);
+    text_clear(&pieces);
+    text_string(&pieces, "program,variant\n");
+    sample_write(folder, "fit.pieces.csv", &pieces);
+    result = (struct result){.folder = folder};
+    assert_false(result_read_fits(&result, &problem));
+    assert_non_null(strstr(problem.line, "fit.pieces.csv:1: no column backend"));
+    result_release(&result);
+    text_release(&csv), text_release(&pieces);
 }
 
 static void labels(void **state) {
