@@ -54,13 +54,19 @@ static long pragma(struct store *store, const char *sql) {
     return value;
 }
 
+/* Under the lock, as another job may be making the same file. */
+static bool make_tables(struct store *store, struct problem *problem) {
+    if (!store_run_sql(store, "BEGIN IMMEDIATE", problem)) return false;
+    bool empty = pragma(store, "SELECT count(*) FROM sqlite_master") == 0 &&
+                 pragma(store, "PRAGMA application_id") == 0;
+    bool good = !empty || store_run_sql(store, schema, problem);
+    return store_run_sql(store, "COMMIT", problem) && good;
+}
+
 static bool check_kind(struct store *store, enum store_mode mode, struct problem *problem) {
+    if (mode == STORE_CREATE && !make_tables(store, problem)) return false;
     long application = pragma(store, "PRAGMA application_id"), version = pragma(store, "PRAGMA user_version");
-    long tables = pragma(store, "SELECT count(*) FROM sqlite_master");
-    if (application < 0 || tables < 0) return store_fails(store, problem);
-    if (tables == 0 && application == 0 && mode == STORE_CREATE)
-        return store_run_sql(store, "BEGIN", problem) && store_run_sql(store, schema, problem) &&
-               store_run_sql(store, "COMMIT", problem);
+    if (application < 0 || version < 0) return store_fails(store, problem);
     if (application != strtol(STORE_APPLICATION, NULL, 10))
         return problem_set(problem, store->path, 0, "not a history (history import makes one)");
     if (version > STORE_SCHEMA)

@@ -114,6 +114,12 @@ printf '{"schema":1,\n"host":' >"$tmp/damaged/manifest.json"
 refuses damaged 'damaged/manifest.json:2: damaged JSON'
 refuses nowhere 'nowhere'
 
+# no program here prints HTML
+PATH=/nonexistent "$BIN/report" --published= --out "$tmp/page.html" --pdf "$tmp/page.pdf" "$tmp/plain" 2>"$tmp/err"
+[ $? -eq 3 ] || complain "--pdf without a browser: not status 3"
+grep -q 'install one of chromium' "$tmp/err" || complain "--pdf without a browser: $(cat "$tmp/err")"
+[ ! -e "$tmp/page.pdf" ] || complain "--pdf without a browser left a file"
+
 # machines side by side stay apart
 printf '%s\n%s\n' "$H" "$R" | folder other
 "$BIN/report" --published= --out "$tmp/page.html" "$tmp/plain" "$tmp/other" 2>"$tmp/err" ||

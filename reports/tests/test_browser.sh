@@ -172,4 +172,9 @@ sed '/<script>/,/<\/script>/d' "$tmp/page.html" >"$tmp/plain.html"
 dom "$tmp/plain.html" >"$tmp/plain.dom"
 if grep -q '<button\|<input' "$tmp/plain.dom"; then complain "controls without a script"; fi
 [ "$(grep -c '<tr>' "$tmp/plain.dom")" -gt 500 ] || complain "the tables are not there without scripts"
+# On paper: pages, and of a long table its first lines.
+"$BIN/report" --out "$tmp/paper.html" --pdf "$tmp/paper.pdf" reports/gallery/h200 2>"$tmp/err" || complain "$(cat "$tmp/err")"
+[ "$(head -c 5 "$tmp/paper.pdf")" = "%PDF-" ] || complain "--pdf wrote no PDF"
+pages=$(grep -ac '/Type */Page$\|/Type */Page[^s]' "$tmp/paper.pdf")
+if [ "$pages" -lt 10 ] || [ "$pages" -gt 100 ]; then complain "the PDF has $pages pages"; fi
 [ "$failures" -eq 0 ]
