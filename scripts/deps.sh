@@ -40,6 +40,7 @@ launcher|openmpi-bin|openmpi|openmpi|no mpirun: every program runs with one rank
 papi|libpapi-dev|papi-devel|papi|no PAPI: counters through perf_event_open, if at all
 gnuplot|gnuplot-nox|gnuplot|gnuplot|no gnuplot: the report has tables but no plots
 lstopo|hwloc|hwloc-gui|hwloc|no lstopo: the report has no picture of the machine
+sqlite3|libsqlite3-dev|sqlite-devel|sqlite|no SQLite: the program history is left out
 cmocka|libcmocka-dev|libcmocka-devel|cmocka|no cmocka: make check leaves out the tests in C
 END
     [ "$tests" = no ] || cat <<END

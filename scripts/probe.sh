@@ -58,6 +58,10 @@ probe_papi() {
     probe_library "papi papi-7.0" -lpapi "#include <papi.h>
 int main(void) { return PAPI_library_init(PAPI_VER_CURRENT); }"
 }
+probe_sqlite3() {
+    probe_library sqlite3 -lsqlite3 "#include <sqlite3.h>
+int main(void) { return sqlite3_libversion_number() < 3024000; }"
+}
 probe_cmocka() {
     probe_library cmocka -lcmocka "#include <stdarg.h>
 #include <stddef.h>

@@ -4,13 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bootstrap.h"
 #include "markup.h"
 #include "number.h"
 #include "plot_draw.h"
 #include "svg.h"
 
-enum { WIDTH = 560, MARGIN_X = 90, LABEL_WIDTH = 7, TEXT_WIDTH_MIN = 30, TEXT_HEIGHT_MIN = 12, TICKS_MAX = 16,
-       OUTLIER_CELLS_MIN = 6, BLACK_TEXT_FROM = 6 };
+enum {
+    WIDTH = 560,
+    MARGIN_X = 90,
+    LABEL_WIDTH = 7,
+    TEXT_WIDTH_MIN = 30,
+    TEXT_HEIGHT_MIN = 12,
+    TICKS_MAX = 16,
+    OUTLIER_CELLS_MIN = 6,
+    BLACK_TEXT_FROM = 6
+};
 
 const double HEAT_OUTLIER = 3.5;
 static const double NEWS_MIN = 0.01;      /* of the median: a smaller deviation is no news */
@@ -196,7 +205,8 @@ void heat_map_script(const struct plot *plot, const struct panel *panel, struct 
     double height = row * (double)map->y_count + 60 + (turned ? 0.6 * x_words : 0);
     text_clear(script);
     text_add(script, "set terminal svg size %d,%.0f dynamic font 'sans-serif,13' noenhanced\n", WIDTH, height);
-    text_string(script, "set encoding utf8\nunset key\nunset border\nset tics nomirror scale 0 textcolor rgb '#000001'\n");
+    text_string(script,
+                "set encoding utf8\nunset key\nunset border\nset tics nomirror scale 0 textcolor rgb '#000001'\n");
     axis_name(script, "x", plot->x);
     axis_name(script, "y", plot->y);
     text_add(script, "set xlabel textcolor rgb '#%06x'\nset ylabel textcolor rgb '#%06x'\n", SVG_INK, SVG_INK);
@@ -237,16 +247,6 @@ void heat_map_describe(const struct plot *plot, const struct panel *panel, struc
     text_string(description, ", worst ");
     add_cell(plot, reading.worst, factor, description);
     text_string(description, ". The table below has every value.");
-}
-
-static int compare_values(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median_of(double *values, size_t count) {
-    qsort(values, count, sizeof *values, compare_values);
-    return count % 2 != 0 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 void heat_map_read(const struct panel *panel, struct heat_reading *reading) {

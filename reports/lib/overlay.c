@@ -62,46 +62,17 @@ static void find_memory(const struct plot *plot, const struct panel *panel, stru
     }
 }
 
-static const struct fit_spec {
-    const char *program, *x, *latency, *bandwidth;
-} fit_specs[] = {
-#define FIT(program, x, latency, bandwidth) {#program, x, latency, bandwidth},
-#include "../plots.def"
-    {NULL, NULL, NULL, NULL}};
-
-static const struct fit_spec *fit_of(const struct plot *plot) {
-    for (const struct fit_spec *spec = fit_specs; spec->program != NULL && plot->x != NULL; spec++)
-        if (strcmp(spec->program, plot->section->program) == 0 && strcmp(spec->x, plot->x) == 0) return spec;
-    return NULL;
-}
-
-/* The figure of a point's case in seconds or bytes a second, by its unit; NAN: not there. */
-static double fit_figure(const struct section *section, const struct point *point, const char *metric) {
-    static const struct {
-        const char *unit;
-        double scale;
-    } units[] = {{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"GB/s", 1e9}, {"TB/s", 1e12}};
-    int index = section_metric(section, metric);
-    const struct row *row = index >= 0 ? point->line->figures[index].row : NULL;
-    for (size_t i = 0; i < ARRAY_LENGTH(units) && row != NULL; i++)
-        if (strcmp(units[i].unit, row->field[COLUMN_unit]) == 0) return row->value * units[i].scale;
-    return NAN;
-}
-
 bool overlay_fit(const struct plot *plot, const struct series *series, double *fitted) {
-    const struct fit_spec *spec = fit_of(plot);
     const struct metric_facts *facts = metric_facts(plot->section->metrics[plot->metric]);
-    double latency = NAN, bandwidth = NAN;
+    const struct row *row = series->points[0].row;
+    const struct fit_piece *pieces;
     bool found = false;
-    if (spec == NULL || plot->kind != PLOT_LINES || facts == NULL || facts->form == PLAIN) return false;
+    if (plot->kind != PLOT_LINES || plot->x == NULL || strcmp(plot->x, "bytes") != 0) return false;
+    size_t count = fit_pieces_of(&plot->section->results[row->result].fits, row, &pieces);
+    if (count == 0 || facts == NULL || facts->form == PLAIN) return false;
     for (size_t i = 0; i < series->count; i++) {
         const struct point *point = &series->points[i];
-        double begins = fit_figure(plot->section, point, spec->bandwidth);
-        if (begins > 0) {
-            bandwidth = begins;
-            latency = fit_figure(plot->section, point, spec->latency);
-        }
-        double time = (latency + point->x / bandwidth) * 1e6, measured = row_number(point->row, COLUMN_time_us);
+        double time = fit_pieces_time_us(pieces, count, point->x), measured = row_number(point->row, COLUMN_time_us);
         fitted[i] = facts->form == RATE ? point->value * measured / time : point->value * time / measured;
         if (!(fitted[i] > 0) || !isfinite(fitted[i])) fitted[i] = NAN;
         found = found || isfinite(fitted[i]);
@@ -130,8 +101,9 @@ void overlay_find(const struct plot *plot, const struct panel *panel, const stru
     for (size_t i = 0; i < overlay->limit_count; i++) {
         double limit = overlay->limits[i].value;
         if (plot->kind == PLOT_ROOFLINE) overlay->limits[i].drawn = true;
-        else overlay->limits[i].drawn = panel->y_scale == LINEAR
-                                            ? limit <= LIMIT_FACTOR_MAX * panel->y_high && limit >= 0
-                                            : limit <= 100 * panel->y_high && limit >= 0.01 * panel->y_low;
+        else
+            overlay->limits[i].drawn = panel->y_scale == LINEAR
+                                           ? limit <= LIMIT_FACTOR_MAX * panel->y_high && limit >= 0
+                                           : limit <= 100 * panel->y_high && limit >= 0.01 * panel->y_low;
     }
 }

@@ -27,9 +27,8 @@ struct overlay {
 void overlay_find(const struct plot *plot, const struct panel *panel, const struct peers *peers,
                   struct overlay *overlay);
 
-/* What the fit of a series says at its points, into fitted[0 .. count - 1]; NAN where no piece begins at or before it.
-   A fit is rows of the metrics that FIT in plots.def names, at the x where their piece begins: the time of a call is
-   latency + x / bandwidth. It is shown as the plot's own metric by the ratio of the fitted to the measured time. false:
-   none. */
+/* What the fit of a series over bytes says at its points (fit_pieces.h), into fitted[0 .. count - 1]; NAN where no
+   piece begins at or before it. It is shown as the plot's own metric by the ratio of the fitted to the measured time.
+   false: none. */
 bool overlay_fit(const struct plot *plot, const struct series *series, double *fitted);
 #endif

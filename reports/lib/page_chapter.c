@@ -8,7 +8,8 @@
 #include "overlay.h"
 #include "page.h"
 
-enum { READINGS_MAX = 12, TABLE_ROWS_OF_PAGE = 8000, TABLE_ROWS_MIN = 100 };
+/* Of all tables together, so that a page of any number of rows opens at once; a program has its equal share. */
+enum { TABLE_CELLS_OF_PAGE = 60000, TABLE_ROWS_MIN = 60, READINGS_MAX = 12 };
 
 static void add_separator(struct page *page, bool *first) {
     if (!*first) page_markup(page, " \xc2\xb7 ");
@@ -82,11 +83,12 @@ static void roof_readings(struct page *page, const struct plot *plot) {
         page_text(page, panel->device);
         page_markup(page, panel->device[0] && panel->label[0] ? ", " : "");
         page_text(page, panel->label);
-        text_add(page->out, "%s%zu of %zu points lie under the slope of memory", panel->device[0] || panel->label[0] ? ": " : "",
-                 slope, slope + flat);
+        text_add(page->out, "%s%zu of %zu points lie under the slope of memory",
+                 panel->device[0] || panel->label[0] ? ": " : "", slope, slope + flat);
         if (slope > 0) page_markup(page, ", the best of them at "), number_share(page->out, slope_best);
         if (flat > 0) {
-            text_add(page->out, "%s%zu under the ceiling of arithmetic, the best at ", slope > 0 ? " of it; " : "; ", flat);
+            text_add(page->out, "%s%zu under the ceiling of arithmetic, the best at ", slope > 0 ? " of it; " : "; ",
+                     flat);
             number_share(page->out, flat_best);
         }
         page_markup(page, " of it.</p>\n");
@@ -161,8 +163,9 @@ void page_chapter(struct page *page, size_t number) {
         else if (plot->kind == PLOT_LINES) readings(page, plot);
         else roof_readings(page, plot);
     }
-    size_t rows = TABLE_ROWS_OF_PAGE / page->chapter_count;
-    if (chapter->plot_count > 0)
+    if (chapter->plot_count > 0) {
+        size_t rows = TABLE_CELLS_OF_PAGE / page->chapter_count / page_table_width(chapter->section);
         page_table(page, chapter->section, &chapter->plots[0], rows > TABLE_ROWS_MIN ? rows : TABLE_ROWS_MIN);
+    }
     page_markup(page, "</section>\n");
 }

@@ -55,8 +55,8 @@ static void color_scale(struct page *page, const struct plot *plot, const struct
     struct heat_map *map = array_zeroed(1, sizeof *map);
     heat_map_build(plot, panel, map);
     if (map->x_left_out + map->y_left_out > 0)
-        text_add(page->out, "<p class=\"quiet\">%zu columns and %zu lines more are in the table.</p>\n", map->x_left_out,
-                 map->y_left_out);
+        text_add(page->out, "<p class=\"quiet\">%zu columns and %zu lines more are in the table.</p>\n",
+                 map->x_left_out, map->y_left_out);
     free(map);
 }
 
@@ -84,11 +84,13 @@ static void limits(struct page *page, const struct plot *plot, const struct over
         page_text(page, overlay->memory_source);
         page_markup(page, ")</p>\n");
     } else if (plot->kind == PLOT_ROOFLINE) {
-        page_markup(page, "<p class=\"quiet\">No slope: no row tells the bandwidth limit of this device's memory.</p>\n");
+        page_markup(page,
+                    "<p class=\"quiet\">No slope: no row tells the bandwidth limit of this device's memory.</p>\n");
     }
     if (overlay->fitted)
-        page_markup(page, "<p class=\"quiet\">The lines are fits, time = latency + size / bandwidth in pieces; the marks were "
-                          "measured.</p>\n");
+        page_markup(
+            page, "<p class=\"quiet\">The lines are fits, time = latency + size / bandwidth in pieces; the marks were "
+                  "measured.</p>\n");
     if (overlay->many_limits)
         page_markup(page, "<p class=\"quiet\">Each line has a limit of its own; the table has them.</p>\n");
 }

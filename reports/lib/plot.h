@@ -48,9 +48,9 @@ struct plot {
     const struct section *section;
     const char *question; /* NULL: the section's own */
     int metric;
-    const char *x; /* NULL: nothing varies as a number: bars. Of a roofline: what moves along a line; the points' x is
+    const char *x;   /* NULL: nothing varies as a number: bars. Of a roofline: what moves along a line; the points' x is
                       their operations per byte */
-    const char *y; /* of a heat map: the other key of its cells */
+    const char *y;   /* of a heat map: the other key of its cells */
     bool x_replaced; /* the x that plots.def asks for does not vary */
     enum scale x_scale;
     enum headline_end headline;

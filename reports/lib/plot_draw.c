@@ -244,8 +244,8 @@ static void describe(const struct plot *plot, const struct panel *panel, struct 
     double factor;
     const char *unit = panel_unit(plot, panel, &factor);
     const char *x = plot->kind == PLOT_ROOFLINE ? "operations per byte" : plot->x;
-    text_add(title, "%s, %s over %s%s%s%s%s", section->metrics[plot->metric], unit, x,
-             panel->device[0] ? "; " : "", panel->device, panel->label[0] ? "; " : "", panel->label);
+    text_add(title, "%s, %s over %s%s%s%s%s", section->metrics[plot->metric], unit, x, panel->device[0] ? "; " : "",
+             panel->device, panel->label[0] ? "; " : "", panel->label);
     for (size_t s = 0; s < panel->series_count; s++) {
         const struct series *series = &panel->series[s];
         const struct point *first = &series->points[0], *last = &series->points[series->count - 1];

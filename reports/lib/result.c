@@ -39,7 +39,7 @@ static bool tables_read(struct result *result, int number, struct problem *probl
 bool result_read(const char *folder, int number, struct result *result, struct problem *problem) {
     *result = (struct result){0};
     result->folder = result->label = pool_copy(&result->pool, folder, strlen(folder));
-    result->machine = (struct machine){.host = "", .created = "", .hardware = "", .software = ""};
+    result->machine = MACHINE_UNKNOWN;
     const char *manifest = pool_format(&result->pool, "%s/manifest.json", folder);
     result->has_manifest = access(manifest, F_OK) == 0;
     if (result->has_manifest && !machine_read(manifest, &result->machine, &result->pool, problem)) return false;
@@ -86,9 +86,14 @@ bool result_add(const char *folder, int number, bool any_hardware, struct result
     return good;
 }
 
+bool result_read_fits(struct result *result, struct problem *problem) {
+    return fit_pieces_read(pool_format(&result->pool, "%s/fit.pieces.csv", result->folder), &result->fits, problem);
+}
+
 void result_release(struct result *result) {
     for (size_t i = 0; i < result->table_count; i++) table_release(&result->tables[i]);
     free(result->tables);
+    fit_pieces_release(&result->fits);
     pool_release(&result->pool);
     *result = (struct result){0};
 }

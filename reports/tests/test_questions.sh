@@ -7,7 +7,8 @@ for program in $(sed -nE 's/^(PLOT|HEAT_MAP|ROOFLINE)\(([a-z_0-9]+),.*/\2/p' rep
     [ -x "$BIN/$program" ] || continue
     question=$("$BIN/$program" --describe | cut -f 4)
     seen=$((seen + 1))
-    if ! grep -E "^(PLOT|HEAT_MAP|ROOFLINE)\($program," reports/plots.def | head -n 1 | grep -qF "($program, \"$question\""; then
+    if ! grep -E "^(PLOT|HEAT_MAP|ROOFLINE)\($program," reports/plots.def | head -n 1 |
+        grep -qF "($program, \"$question\""; then
         echo "plots.def has another question than $program: $question" >&2
         failures=$((failures + 1))
     fi
