@@ -35,7 +35,7 @@ static struct {
     uint4 *flush;
     size_t flush_count;
     int flush_blocks;
-    long long delay; /* ns behind every call; negative: none */
+    long long delay; /* clocks behind every call; negative: none */
 } timer;
 
 /* What a sample is: `calls` calls, or one replay of a graph that holds them. */
@@ -62,9 +62,10 @@ static __global__ void hold_stream(volatile struct hold *hold, unsigned ticket, 
     }
 }
 
-static __global__ void wait_for_nanoseconds(long long wanted) {
-    unsigned long long start = nanoseconds();
-    while ((long long)(nanoseconds() - start) < wanted) continue;
+/* In clocks, since how finely the global timer moves is left to the device. */
+static __global__ void wait_for_clocks(long long wanted) {
+    long long start = clock64();
+    while (clock64() - start < wanted) continue;
 }
 
 /* The store happens next to never, which the compiler cannot know; nobody reads what it stores. */
@@ -106,11 +107,11 @@ static bool enqueue_hold(char *reason) {
 }
 
 void device_cuda_delay(double seconds) {
-    timer.delay = seconds < 0 ? -1 : (long long)(seconds * 1e9);
+    timer.delay = seconds < 0 ? -1 : (long long)(seconds * device_cuda_clock_maximum());
 }
 
 static bool enqueue_delay(char *reason) {
-    wait_for_nanoseconds<<<1, 1, 0, device_cuda_stream()>>>(timer.delay);
+    wait_for_clocks<<<1, 1, 0, device_cuda_stream()>>>(timer.delay);
     DEVICE_CHECK(reason, cudaGetLastError());
     return true;
 }

@@ -68,11 +68,16 @@ static bool case_line(const struct row *row, struct text *line) {
     return good;
 }
 
-/* The preset that the new run was made with; "" if it does not tell. */
-static void find_preset(const char *folder, char preset[16]) {
+/* The preset that the new run was made with, by run_all.sh or by hand; "" if neither tells. */
+static void find_preset(const struct result *result, char preset[16]) {
     char path[PATH_SIZE], line[256];
-    snprintf(path, sizeof path, "%s/run_all.options", folder);
+    snprintf(path, sizeof path, "%s/run_all.options", result->folder);
     preset[0] = 0;
+    for (int i = 0; i < result->machine.fact_count; i++) {
+        const char *word = strstr(result->machine.facts[i].value, "--preset ");
+        if (strcmp(result->machine.facts[i].label, "Options") == 0 && word != NULL)
+            sscanf(word, "--preset %15[a-z]", preset);
+    }
     FILE *file = fopen(path, "r");
     while (file != NULL && fgets(line, sizeof line, file) != NULL) sscanf(line, "preset=%15[a-z]", preset);
     if (file != NULL) fclose(file);
@@ -196,7 +201,7 @@ static bool look_again(struct comparison *first, const struct confirmation *how,
     bool written = file != NULL && fwrite(lines->data, 1, lines->length, file) == lines->length;
     if (file != NULL && fclose(file) != 0) written = false;
     if (!written) return problem_set(problem, path, 0, "%s", strerror(errno));
-    find_preset(first->results[NEW_RUN].folder, preset);
+    find_preset(&first->results[NEW_RUN], preset);
     int launches = launches_needed(first, suspects, both);
     fprintf(stderr, "compare: %zu suspect: measuring them again, %d launches, into %s\n", suspects, launches, folder);
     if (!both) lend(second, first);

@@ -150,7 +150,8 @@ static void prepare(struct judge *judge) {
     judge->judgements = array_zeroed(judge->match->count, sizeof *judge->judgements);
     for (size_t i = 0; i < judge->match->count; i++) {
         const struct pair *pair = &judge->match->pairs[i];
-        if (pair_row(pair)->field[COLUMN_metric][0] == 0 || !is_asked(judge, pair)) continue; /* the reason of cases that were not measured */
+        bool reason = pair_row(pair)->field[COLUMN_metric][0] == 0; /* of a case that was not measured */
+        if (reason || !is_asked(judge, pair)) continue;
         struct judgement *judgement = &judge->judgements[judge->count++];
         *judgement = (struct judgement){
             .pair = pair, .note = "", .worse = NAN, .agreed = NAN, .tolerance = NAN, .low = NAN, .high = NAN,

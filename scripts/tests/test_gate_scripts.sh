@@ -52,21 +52,24 @@ compared "the second look runs the program itself" 0 'not slower when measured a
     "$work/plain" "$work/slowed"
 wrong=""
 [ -n "$(find "$work" -path '*plumbline-confirm*new-5/harness_cost.csv')" ] || wrong="no fifth launch in $work"
-column adds <"$(find "$work" -path '*plumbline-confirm*new-1/harness_cost.csv')" | grep -qvx 10000 && wrong="other cases"
+first=$(find "$work" -path '*plumbline-confirm*new-1/harness_cost.csv')
+column adds <"${first:-/dev/null}" | grep -qvx 10000 && wrong="other cases"
 verdict "five launches of that case alone"
 
 printf '%s --adds 10\n\nnosuch --x 1\n%s --nosuch 1\n' "$small" "$small" >"$work/cases"
 wrong=""
 ./run_all.sh --preset smoke --cases "$work/cases" --out "$work/cases.out" >"$work/log" 2>&1
 grep -q 'nosuch: not built here' "$work/log" || wrong="nothing is said of a program that is not there"
-column adds <"$work/cases.out/$small.csv" | grep -qx 10 || wrong="$wrong; the case is not there: $(tail -n 3 "$work/log")"
+column adds <"$work/cases.out/$small.csv" | grep -qx 10 ||
+    wrong="$wrong; the case is not there: $(tail -n 3 "$work/log")"
 verdict "run_all.sh --cases leaves out what is not there"
 
 # A baseline needs five launches that agree.
 refuse "baseline.sh: a run of one launch" 2 "1 --repeat" scripts/baseline.sh --from "$work/plain" --into "$work/kept"
 printf 'preset=smoke\nonly=\ncases=\nrepeat=5\ncomplete=yes\n' >"$work/plain/run_all.options"
 cp "$work/plain/run_all.options" "$work/slowed/"
-refuse "baseline.sh: a run that was slowed" 2 "slowed purpose" scripts/baseline.sh --from "$work/slowed" --into "$work/kept"
+refuse "baseline.sh: a run that was slowed" 2 "slowed purpose" scripts/baseline.sh --from "$work/slowed" \
+    --into "$work/kept"
 wrong=""
 awk -F, -v OFS=, 'NR > 1 && $10 > 2 { $12 *= 3; $18 *= 3; $19 *= 3; $20 *= 3 } { print }' "$work/plain/$small.csv" \
     >"$work/changed.csv"
