@@ -77,7 +77,7 @@ bool limit_rules_read(const char *path, struct limit_rules *rules, struct proble
     struct rules_reading reading = {.path = path, .rules = rules};
     rules->path = pool_copy(&rules->pool, path, strlen(path));
     if (!csv_read(path, record_take, &reading, problem)) return false;
-    return rules->count > 0 || problem_set(problem, path, 0, "no rules in it");
+    return rules->count > 0 || problem_set(problem, path, 1, "no rules in it");
 }
 
 void limit_rules_release(struct limit_rules *rules) {

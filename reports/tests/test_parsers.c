@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "reports/lib/limit_rules.h"
 #include "reports/lib/page.h"
 #include "reports/lib/samples.h"
 #include "reports/lib/table_write.h"
@@ -56,6 +57,9 @@ static const char pieces_file[] =
 static const char published_file[] =
     "program,device,variant,dtype,axes,metric,value,unit,source\n"
     "all_reduce,,nccl,fp32,bytes=1k;operation=sum,bus_bandwidth,22,GB/s,\"a paper, 2020\"\n";
+static const char limits_file[] = "program,device,variant,dtype,axes,metric,least_share,why\n"
+                                  "all_reduce,GPU,,fp32,bytes=1k;operation=sum,bus_bandwidth,0.7,\"a cable, loose\"\n"
+                                  "gemm,,,bf16,,flop_rate,0.6,\n";
 static const char conditions_file[] =
     "program=gemm,all_reduce status!=skipped bytes>=1000 bytes<1e6 reason~bad value>0 host=h";
 
@@ -90,6 +94,13 @@ static bool read_published(const char *path, struct problem *problem) {
     struct peers peers = {0};
     bool good = peers_read(path, &peers, problem);
     peers_release(&peers);
+    return good;
+}
+
+static bool read_limits(const char *path, struct problem *problem) {
+    struct limit_rules rules = {0};
+    bool good = limit_rules_read(path, &rules, problem);
+    limit_rules_release(&rules);
     return good;
 }
 
@@ -182,6 +193,7 @@ static struct parser {
                {"samples", "all_reduce.samples.csv", samples_file, read_samples, true, 0, 0},
                {"pieces of fits", "fit.pieces.csv", pieces_file, read_result, true, 0, 0},
                {"published", "published.csv", published_file, read_published, true, 0, 0},
+               {"limits", "limits.rules", limits_file, read_limits, true, 0, 0},
                {"table tools", "all_reduce.csv", rows_file, read_table, true, 0, 0},
                {"conditions", "conditions.txt", conditions_file, read_conditions, false, 0, 0}};
 
