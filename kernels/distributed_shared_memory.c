@@ -14,6 +14,9 @@
    memory; of the others none is known. Time is taken inside the kernel.
    Check: the walk's last node; each block's sum of all that it read, or, after a cluster barrier and weighted by place,
    of all that was written to it, exactly.
+
+   NOTES. On an H200 another block's memory is 190 to 209 clocks away and gives 15 B a clock and multiprocessor (own:
+   124), little less in clusters of 16; when all want one block's, they share that.
  * needs: cuda
  */
 #include "kernels/distributed_shared_memory.h"
