@@ -1,4 +1,6 @@
 /* time_call.c: the harness's own timing, lent to measure variants that compare it with something else. */
+#include <string.h>
+
 #include "session.h"
 
 size_t bench_time_call(struct run *run, void (*call)(struct run *run), double cap, double **seconds) {
@@ -8,6 +10,7 @@ size_t bench_time_call(struct run *run, void (*call)(struct run *run), double ca
     /* static: a call that fails leaves through bench_fail, past this frame, and run->variant is still used then */
     static struct variant timed;
     static struct options limited;
+    size_t noted = strlen(session->outcome->reason);
     timed = *variant;
     timed.run = call;
     timed.measure = NULL;
@@ -18,6 +21,6 @@ size_t bench_time_call(struct run *run, void (*call)(struct run *run), double ca
     size_t count = time_variant(session, seconds);
     run->variant = variant;
     session->options = options;
-    session->outcome->reason[0] = '\0'; /* a cap that was reached is the caller's plan */
+    session->outcome->reason[noted] = '\0'; /* a cap that was reached is the caller's plan */
     return count;
 }

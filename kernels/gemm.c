@@ -18,7 +18,7 @@
    On the host: openblas (fp32, fp64); plain, blocked loops that show what the library is worth; openblas_paired, which
    makes each call twice, through bench/blas.h as every program here does and straight through cblas.h, in turn and in
    alternating order. Its `ratio` is the median of the first time over the second; its `flop_rate` is of the second.
-   On a device (gemm.cu): cuBLASLt.
+   On a device (gemm.cu): cuBLASLt, and our own kernel for Hopper.
 
    Check, at the timed size: Freivalds' test (bench/check.h) over all of C, and 64 entries spread over C recomputed in
    fp64. The tolerance follows from the formats: gemm_tolerance in lib/gemm_problem.c.
@@ -32,15 +32,9 @@
      worth that try; the manifest names the set in use.
    - OpenBLAS makes its threads with the affinity of the caller; pinned as the harness pins, all would share a core.
      blas_set_threads lets the caller loose meanwhile, so that the paired calls get a plain program's threads. */
-#include "gemm.h"
-
-#include <math.h>
-
-#include "bench/blas.h"
-#include "bench/check.h"
-#include "bench/random.h"
 #include "bench/statistics.h"
 #include "kernels/lib/gemm_direct.h"
+#include "kernels/lib/gemm_run.h"
 
 enum { AXIS_SHAPE, AXIS_SIZE, AXIS_TOKENS, AXIS_DTYPE };
 
@@ -76,54 +70,9 @@ static const struct axis axes[] = {
     {0},
 };
 
-static struct gemm_problem problem_of(const struct run *run) {
+struct gemm_problem gemm_problem_of(const struct run *run) {
     return gemm_problem_make((enum gemm_shape)run->value[AXIS_SHAPE], run->value[AXIS_SIZE], run->value[AXIS_TOKENS],
                              bench_dtype(run), run->seed, run->zeros);
-}
-
-static void describe(const struct run *run, struct work *work) {
-    struct gemm_problem problem = problem_of(run);
-    work->bytes = gemm_bytes(&problem);
-    work->flops = gemm_flops(&problem);
-    bench_add_rate(work, dtype_is_integer(problem.dtype) ? METRIC_op_rate : METRIC_flop_rate, work->flops,
-                   limit_flop_rate(run, problem.dtype));
-}
-
-static void setup(struct run *run) {
-    struct gemm *gemm = bench_alloc(run, sizeof *gemm);
-    run->state = gemm;
-    gemm->problem = problem_of(run);
-    const struct gemm_problem *p = &gemm->problem;
-    gemm->entry_count = (int)sample_rows(p->m * p->n, GEMM_ENTRIES, run->seed, gemm->entry);
-    if (run->variant->place == PLACE_DEVICE) return;
-    size_t bytes = dtype_size(p->dtype), in_a = (size_t)(p->m * p->k), in_b = (size_t)(p->k * p->n);
-    size_t output_bytes = (size_t)(p->m * p->n) * dtype_size(p->output);
-    gemm->a = bench_alloc(run, in_a * bytes);
-    gemm->b = bench_alloc(run, in_b * bytes);
-    gemm->c = bench_alloc(run, output_bytes);
-    random_fill(run, p->dtype, gemm->a, in_a, GEMM_A);
-    random_fill(run, p->dtype, gemm->b, in_b, GEMM_B);
-    bench_output(run, gemm->c, output_bytes, PLACE_HOST, false);
-}
-
-/* On the host C is at hand; on a device fetch has done the same there. */
-static void compare_on_host(struct run *run, struct gemm *gemm) {
-    const struct gemm_problem *p = &gemm->problem;
-    struct matrix a = {gemm->a, p->dtype, p->m, p->k, p->k, false};
-    struct matrix b = {gemm->b, p->dtype, p->k, p->n, p->n, false};
-    struct matrix c = {gemm->c, p->output, p->m, p->n, p->n, false};
-    gemm->freivalds = freivalds_error(a, b, c, p->alpha, 2, run->seed);
-    for (int s = 0; s < gemm->entry_count; s++)
-        gemm->entry_value[s] = dtype_load(p->output, gemm->c, (size_t)gemm->entry[s]);
-}
-
-static void check(struct run *run, struct verdict *verdict) {
-    struct gemm *gemm = run->state;
-    if (run->variant->place == PLACE_HOST) compare_on_host(run, gemm);
-    double entries = gemm_entries_error(&gemm->problem, gemm->entry, gemm->entry_value, gemm->entry_count);
-    /* the larger of the two, and NaN if either is */
-    verdict->error = isnan(gemm->freivalds) || gemm->freivalds > entries ? gemm->freivalds : entries;
-    verdict->tolerance = gemm_tolerance(&gemm->problem, gemm->fast_accumulation);
 }
 
 static bool is_fp64(const struct gemm *gemm) {
@@ -142,29 +91,6 @@ static bool covers(const struct run *run) {
     return (size == 4096 || size == 8192) && (dtype == DTYPE_bf16 || dtype == DTYPE_fp8_e4m3);
 }
 
-static const char *decline_format(const struct run *run) {
-    enum dtype dtype = bench_dtype(run);
-    return dtype == DTYPE_fp64 || dtype == DTYPE_fp32 ? NULL : "on the host: fp64 and fp32 alone";
-}
-
-static const char *decline_openblas(const struct run *run) {
-    struct gemm_problem p = problem_of(run);
-    if (blas_missing() != NULL) return blas_missing();
-    if (p.m > INT32_MAX || p.n > INT32_MAX || p.k > INT32_MAX) return "OpenBLAS counts rows and columns in 32 bits";
-    return decline_format(run);
-}
-
-static void setup_openblas(struct run *run) {
-    blas_set_threads(run->threads);
-}
-
-static void run_openblas(struct run *run) {
-    struct gemm *gemm = run->state;
-    int64_t m = gemm->problem.m, n = gemm->problem.n, k = gemm->problem.k;
-    if (is_fp64(gemm)) blas_gemm_fp64(false, false, m, n, k, 1, gemm->a, k, gemm->b, n, 0, gemm->c, n);
-    else blas_gemm_fp32(false, false, m, n, k, 1, gemm->a, k, gemm->b, n, 0, gemm->c, n);
-}
-
 static void run_direct(struct run *run) {
     struct gemm *gemm = run->state;
     int64_t m = gemm->problem.m, n = gemm->problem.n, k = gemm->problem.k;
@@ -175,7 +101,7 @@ static void run_direct(struct run *run) {
 /* Pairs until the budget is spent, but at least PAIRS_MIN: the median of fewer is no figure to hold 2 % against. */
 static void measure_paired(struct run *run) {
     enum { PAIRS_MIN = 9, PAIRS_MAX = 512, PATIENCE = 8 };
-    void (*const call[2])(struct run *) = {run_openblas, run_direct};
+    void (*const call[2])(struct run *) = {gemm_run_openblas, run_direct};
     double seconds[2][PAIRS_MAX], ratio[PAIRS_MAX];
     size_t pairs = 0;
     double start = bench_seconds();
@@ -212,9 +138,9 @@ static bool covers_plain(const struct run *run) {
 }
 
 static const char *decline_plain(const struct run *run) {
-    struct gemm_problem p = problem_of(run);
-    if (gemm_flops(&p) > 2.0 * GIB) return "plain loops are timed up to 1024 x 1024 x 1024";
-    return decline_format(run);
+    struct gemm_problem problem = gemm_problem_of(run);
+    if (gemm_flops(&problem) > 2.0 * GIB) return "plain loops are timed up to 1024 x 1024 x 1024";
+    return gemm_declines_host(run);
 }
 
 /* Tiles of ROWS rows of C by COLUMNS columns, DEPTH at a time: the part of B in use stays in the second-level cache,
@@ -247,17 +173,12 @@ static void run_plain(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "openblas",
-     .backend = "openblas",
-     .place = PLACE_HOST,
-     .decline = decline_openblas,
-     .setup = setup_openblas,
-     .run = run_openblas},
+    GEMM_OPENBLAS,
     {.name = "openblas_paired",
      .backend = "openblas",
      .place = PLACE_HOST,
-     .decline = decline_openblas,
-     .setup = setup_openblas,
+     .decline = gemm_declines_openblas,
+     .setup = gemm_setup_openblas,
      .measure = measure_paired,
      .covers = covers_paired},
     {.name = "plain",
@@ -276,7 +197,7 @@ const struct bench bench = {
     .axes = axes,
     .variants = variants,
     .covers = covers,
-    .describe = describe,
-    .setup = setup,
-    .check = check,
+    .describe = gemm_describe,
+    .setup = gemm_setup,
+    .check = gemm_check,
 };

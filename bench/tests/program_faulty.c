@@ -44,6 +44,10 @@ static void forget(struct run *run) {
 static void hog(struct run *run) {
     bench_alloc(run, (size_t)1 << 60);
 }
+static void remark(struct run *run) {
+    bench_note(run, "found %d", 3);
+    bench_note(run, "of %d", 4);
+}
 static const char *decline(const struct run *run) {
     return run->value[AXIS_SIZE] > 1 ? "only size 1" : NULL;
 }
@@ -69,6 +73,7 @@ static const struct variant variants[] = {{.name = "first", .backend = "c", .run
                                           {.name = "forget", .backend = "c", .run = forget},
                                           {.name = "hog", .backend = "c", .setup = hog, .run = well},
                                           {.name = "decline", .backend = "c", .decline = decline, .run = well},
+                                          {.name = "remark", .backend = "c", .setup = remark, .run = well},
                                           {.name = "last", .backend = "c", .run = well},
                                           {0}};
 const struct bench bench = {.suite = "bench", .name = "faulty", .question = "What becomes of a bad case?",

@@ -8,6 +8,7 @@
 #include "kernels/lib/cublaslt.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define CUBLASLT_CHECK(run, expression)                                                                                \
     do {                                                                                                               \
@@ -15,6 +16,10 @@
         if (cublaslt_check_status != CUBLAS_STATUS_SUCCESS)                                                            \
             bench_fail(run, "%s: %s", #expression, cublasLtGetStatusString(cublaslt_check_status));                    \
     } while (0)
+
+#if CUBLAS_VERSION >= 120900
+#define CUBLASLT_SCALE_MODES
+#endif
 
 /* One for the process: making it takes milliseconds, and it holds nothing of a measurement. */
 static cublasLtHandle_t library(struct run *run) {
@@ -59,6 +64,29 @@ static void set(struct run *run, struct cublaslt_plan *plan, cublasLtMatmulDescA
     CUBLASLT_CHECK(run, cublasLtMatmulDescSetAttribute(plan->operation, attribute, value, bytes));
 }
 
+#ifdef CUBLASLT_SCALE_MODES
+static int32_t scale_mode(enum gemm_scaling scaling) {
+    switch (scaling) {
+    case GEMM_SCALE_ROW: return CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    case GEMM_SCALE_1X128: return CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F;
+    case GEMM_SCALE_128X128: return CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F;
+    default: return CUBLASLT_MATMUL_MATRIX_SCALE_SCALAR_32F;
+    }
+}
+#endif
+
+static void set_scale_modes(struct run *run, struct cublaslt_plan *plan, const struct cublaslt_product *product) {
+    if (product->scaling_a == GEMM_SCALE_TENSOR && product->scaling_b == GEMM_SCALE_TENSOR) return;
+#ifdef CUBLASLT_SCALE_MODES
+    int32_t left = scale_mode(product->scaling_b), right = scale_mode(product->scaling_a);
+    set(run, plan, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &left, sizeof left);
+    set(run, plan, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &right, sizeof right);
+#else
+    (void)plan;
+    bench_skip(run, "this build's cuBLASLt has one scale a tensor alone: 12.9 brought the others");
+#endif
+}
+
 static void describe_operation(struct run *run, struct cublaslt_plan *plan, const struct cublaslt_product *product) {
     enum dtype dtype = product->dtype;
     CUBLASLT_CHECK(run, cublasLtMatmulDescCreate(&plan->operation, compute_type(dtype), scale_type(dtype)));
@@ -67,6 +95,7 @@ static void describe_operation(struct run *run, struct cublaslt_plan *plan, cons
     set(run, plan, CUBLASLT_MATMUL_DESC_TRANSA, &left, sizeof left);
     set(run, plan, CUBLASLT_MATMUL_DESC_TRANSB, &right, sizeof right);
     if (dtype != DTYPE_fp8_e4m3) return;
+    set_scale_modes(run, plan, product);
     int8_t fast = product->fast_accumulation;
     set(run, plan, CUBLASLT_MATMUL_DESC_FAST_ACCUM, &fast, sizeof fast);
     set(run, plan, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &product->scale_b, sizeof product->scale_b);
@@ -89,14 +118,17 @@ static void find_candidates(struct run *run, struct cublaslt_plan *plan, const s
                             plan->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
     cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(library(run), plan->operation, plan->left, plan->right,
                                                            plan->result, plan->result, plan->preference,
-                                                           CUBLASLT_CANDIDATES, found, &count);
+                                                           product->first_alone ? 1 : CUBLASLT_CANDIDATES, found,
+                                                           &count);
     if (status != CUBLAS_STATUS_NOT_SUPPORTED) CUBLASLT_CHECK(run, status);
     for (int i = 0; i < count; i++)
         if (found[i].state == CUBLAS_STATUS_SUCCESS) plan->candidate[plan->candidate_count++] = found[i].algo;
     if (plan->candidate_count == 0)
-        bench_skip(run, "cuBLASLt %zu has no algorithm for %s, m = %lld, n = %lld, k = %lld, on this device",
-                   cublasLtGetVersion(), dtype_names[product->dtype], (long long)product->m, (long long)product->n,
-                   (long long)product->k);
+        bench_skip(run, "cuBLASLt %zu has no algorithm for %s%s%s, m = %lld, n = %lld, k = %lld, on this device",
+                   cublasLtGetVersion(), dtype_names[product->dtype],
+                   product->scaling_a + product->scaling_b > 0 ? " with such scales" : "",
+                   product->fast_accumulation ? " and fast accumulation" : "", (long long)product->m,
+                   (long long)product->n, (long long)product->k);
 }
 
 void cublaslt_create(struct run *run, struct cublaslt_plan *plan, const struct cublaslt_product *product) {
@@ -108,7 +140,7 @@ void cublaslt_create(struct run *run, struct cublaslt_plan *plan, const struct c
     describe_matrix(run, &plan->right, product->dtype, a_transposed ? k : m, a_transposed ? m : k);
     describe_matrix(run, &plan->result, product->output, m, n);
     find_candidates(run, plan, product);
-    plan->workspace = bench_device_alloc(run, CUBLASLT_WORKSPACE);
+    if (plan->workspace == NULL) plan->workspace = bench_device_alloc(run, CUBLASLT_WORKSPACE);
 }
 
 /* The factors alpha = 1 and beta = 0 in the type that the product scales with; read when the call is made. */
@@ -143,6 +175,13 @@ static double time_candidate(struct run *run, struct cublaslt_plan *plan, int ca
     return 1e-3 * milliseconds / calls;
 }
 
+bool cublaslt_can_run(struct run *run, const struct cublaslt_plan *plan, int candidate, const void *a, const void *b,
+                      void *c) {
+    if (multiply(run, plan, candidate, a, b, c) != CUBLAS_STATUS_SUCCESS) return false;
+    CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
+    return true;
+}
+
 void cublaslt_choose_fastest(struct run *run, struct cublaslt_plan *plan, const void *a, const void *b, void *c,
                              double seconds) {
     const double long_call = 10e-3; /* one such call is sample enough */
@@ -151,14 +190,33 @@ void cublaslt_choose_fastest(struct run *run, struct cublaslt_plan *plan, const 
     if (plan->end == NULL) CUDA_CHECK(run, cudaEventCreate(&plan->end));
     for (int i = 0; i < plan->candidate_count && bench_seconds() - start < seconds; i++) {
         /* a candidate that cannot be run on these operands is passed over; the first call also loads the kernel */
-        if (multiply(run, plan, i, a, b, c) != CUBLAS_STATUS_SUCCESS) continue;
-        CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
+        if (!cublaslt_can_run(run, plan, i, a, b, c)) continue;
         double time = time_candidate(run, plan, i, a, b, c, 0, 1);
         if (time < long_call) time = time_candidate(run, plan, i, a, b, c, 1, 3);
         if (time < fastest) {
             fastest = time;
             plan->chosen = i;
         }
+    }
+}
+
+void cublaslt_describe(struct run *run, const struct cublaslt_plan *plan, int candidate, char *text) {
+    static const struct {
+        cublasLtMatmulAlgoConfigAttributes_t attribute;
+        const char *name;
+        size_t bytes; /* the newer ones are 16 bits wide */
+    } parts[] = {{CUBLASLT_ALGO_CONFIG_ID, "algorithm", 4},      {CUBLASLT_ALGO_CONFIG_TILE_ID, "tile", 4},
+                 {CUBLASLT_ALGO_CONFIG_STAGES_ID, "stages", 4},  {CUBLASLT_ALGO_CONFIG_SPLITK_NUM, "split", 4},
+                 {CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, "cluster", 2}};
+    int used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        uint32_t value = 0; /* little-endian, so that 16 bits fit */
+        size_t written;
+        CUBLASLT_CHECK(run, cublasLtMatmulAlgoConfigGetAttribute(&plan->candidate[candidate], parts[i].attribute,
+                                                                 &value, parts[i].bytes, &written));
+        used += snprintf(text + used, (size_t)(CUBLASLT_DESCRIPTION - used), "%s%s %u", i > 0 ? ", " : "",
+                         parts[i].name, value);
     }
 }
 

@@ -91,6 +91,12 @@ struct sums {
     double *product, *square;
 };
 
+static __device__ double scaled(double value, const struct device_scales *scales, int64_t i, int64_t j) {
+    if (scales->scale == NULL) return value;
+    return value * scales->scale[i / scales->row_block * scales->row_stride +
+                                 j / scales->column_block * scales->column_stride];
+}
+
 /* The sum over the block, in thread 0. */
 static __device__ double block_sum(double value) {
     __shared__ double warp_sum[THREADS / WARP];
@@ -105,11 +111,11 @@ static __device__ double block_sum(double value) {
 }
 
 /* A block a row; element (i, j) is data[i * leading + j]. */
-static __global__ void sum_rows(struct matrix matrix, struct sums sums) {
+static __global__ void sum_rows(struct matrix matrix, struct device_scales scales, struct sums sums) {
     int64_t row = blockIdx.x;
     double product = 0, square = 0;
     for (int64_t j = threadIdx.x; j < matrix.columns; j += THREADS) {
-        double value = load(matrix.dtype, matrix.data, row * matrix.leading + j);
+        double value = scaled(load(matrix.dtype, matrix.data, row * matrix.leading + j), &scales, row, j);
         product += value * sums.vector[j];
         square += value * value * (sums.weight != NULL ? sums.weight[j] : 1.0);
     }
@@ -122,13 +128,13 @@ static __global__ void sum_rows(struct matrix matrix, struct sums sums) {
 
 /* A thread a row and a block row for COLUMNS_A_BLOCK columns; element (i, j) is data[j * leading + i], so neighbouring
    threads read neighbouring elements. */
-static __global__ void sum_transposed_rows(struct matrix matrix, struct sums sums) {
+static __global__ void sum_transposed_rows(struct matrix matrix, struct device_scales scales, struct sums sums) {
     int64_t row = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     int64_t first = (int64_t)blockIdx.y * COLUMNS_A_BLOCK, end = first + COLUMNS_A_BLOCK;
     if (row >= matrix.rows) return;
     double product = 0, square = 0;
     for (int64_t j = first; j < end && j < matrix.columns; j++) {
-        double value = load(matrix.dtype, matrix.data, j * matrix.leading + row);
+        double value = scaled(load(matrix.dtype, matrix.data, j * matrix.leading + row), &scales, row, j);
         product += value * sums.vector[j];
         square += value * value * (sums.weight != NULL ? sums.weight[j] : 1.0);
     }
@@ -136,12 +142,12 @@ static __global__ void sum_transposed_rows(struct matrix matrix, struct sums sum
     atomicAdd(&sums.square[row], square);
 }
 
-static void add_sums(struct run *run, struct matrix matrix, struct sums sums) {
+static void add_sums(struct run *run, struct matrix matrix, struct device_scales scales, struct sums sums) {
     if (matrix.transposed) {
         dim3 grid(blocks_for(matrix.rows), (unsigned)((matrix.columns + COLUMNS_A_BLOCK - 1) / COLUMNS_A_BLOCK));
-        sum_transposed_rows<<<grid, THREADS, 0, run->stream>>>(matrix, sums);
+        sum_transposed_rows<<<grid, THREADS, 0, run->stream>>>(matrix, scales, sums);
     } else {
-        sum_rows<<<(unsigned)matrix.rows, THREADS, 0, run->stream>>>(matrix, sums);
+        sum_rows<<<(unsigned)matrix.rows, THREADS, 0, run->stream>>>(matrix, scales, sums);
     }
     CUDA_CHECK_LAUNCH(run);
 }
@@ -167,8 +173,10 @@ static double largest_error(const struct device_freivalds *test, double alpha) {
     return largest;
 }
 
-double device_freivalds_error(struct run *run, const struct device_freivalds *test, struct matrix a, struct matrix b,
-                              struct matrix c, double alpha, int rounds, uint64_t seed) {
+double device_freivalds_scaled(struct run *run, const struct device_freivalds *test, struct matrix a,
+                               struct device_scales scales_a, struct matrix b, struct device_scales scales_b,
+                               struct matrix c, double alpha, int rounds, uint64_t seed) {
+    const struct device_scales none = {};
     int64_t m = test->m, n = test->n, k = test->k;
     if (a.rows != m || a.columns != k || b.rows != k || b.columns != n || c.rows != m || c.columns != n) return NAN;
     double *signs = test->device, *b_product = signs + n, *b_square = b_product + k;
@@ -178,9 +186,9 @@ double device_freivalds_error(struct run *run, const struct device_freivalds *te
         CUDA_CHECK(run, cudaMemsetAsync(b_product, 0, (size_t)(2 * k + 4 * m) * sizeof(double), run->stream));
         fill_signs<<<blocks_for(n), THREADS, 0, run->stream>>>(signs, n, seed, (uint64_t)round);
         CUDA_CHECK_LAUNCH(run);
-        add_sums(run, b, {signs, NULL, b_product, b_square});
-        add_sums(run, a, {b_product, b_square, a_product, a_square});
-        add_sums(run, c, {signs, NULL, c_product, c_square});
+        add_sums(run, b, scales_b, {signs, NULL, b_product, b_square});
+        add_sums(run, a, scales_a, {b_product, b_square, a_product, a_square});
+        add_sums(run, c, none, {signs, NULL, c_product, c_square});
         CUDA_CHECK(run, cudaMemcpyAsync(test->host, a_product, (size_t)(4 * m) * sizeof(double),
                                         cudaMemcpyDeviceToHost, run->stream));
         CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
@@ -188,4 +196,18 @@ double device_freivalds_error(struct run *run, const struct device_freivalds *te
         if (isnan(found) || found > error) error = found;
     }
     return error;
+}
+
+double device_freivalds_error(struct run *run, const struct device_freivalds *test, struct matrix a, struct matrix b,
+                              struct matrix c, double alpha, int rounds, uint64_t seed) {
+    return device_freivalds_scaled(run, test, a, {}, b, {}, c, alpha, rounds, seed);
+}
+
+void device_fetch_entries(struct run *run, struct matrix matrix, const int64_t *entry, int count, double *value) {
+    size_t bytes = dtype_size(matrix.dtype);
+    for (int i = 0; i < count; i++) /* an entry's bytes at the start of its value */
+        CUDA_CHECK(run, cudaMemcpyAsync(&value[i], (const char *)matrix.data + (size_t)entry[i] * bytes, bytes,
+                                        cudaMemcpyDeviceToHost, run->stream));
+    CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
+    for (int i = 0; i < count; i++) value[i] = dtype_load(matrix.dtype, &value[i], 0);
 }

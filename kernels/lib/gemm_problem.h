@@ -9,11 +9,16 @@
 
    Data: element i of A and of B is factor * N(0,1), rounded to the format (dtype_store). factor is 1, but 64 in
    fp8_e4m3 (random_normal stays within +-6.77, so 433 of the format's 448 are used and nothing saturates) and 16 in
-   int8. The scales that undo it make alpha 2^-12 in fp8; the int8 product is left in integers. */
+   int8. The scales that undo it make alpha 2^-12 in fp8; the int8 product is left in integers.
+
+   Scales, fp8 alone: one a tensor, in alpha; or one a row of A and a column of B, a row's 128 elements along k, or a
+   block of 128 x 128. These are not all the same: (1 + u) / factor with a seeded u in [0, 1), so that a scale applied
+   to the wrong block is seen; alpha then is 1. */
 #ifndef KERNELS_GEMM_PROBLEM_H
 #define KERNELS_GEMM_PROBLEM_H
 
 #include "bench/bench.h"
+#include "bench/random.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,15 +43,19 @@ enum gemm_shape {
 };
 extern const char *const gemm_shape_names[GEMM_SHAPE_COUNT + 1]; /* ended by NULL: fit for axis.words */
 
+enum gemm_scaling { GEMM_SCALE_TENSOR, GEMM_SCALE_ROW, GEMM_SCALE_1X128, GEMM_SCALE_128X128, GEMM_SCALING_COUNT };
+
 enum gemm_operand { GEMM_A = 1, GEMM_B = 2 }; /* also the stream of random.h that its elements come from */
 
 struct gemm_problem {
     int64_t m, n, k;
     enum dtype dtype;  /* of A and B */
     enum dtype output; /* of C */
+    bool a_transposed; /* A is stored k x m: set it where that is asked for */
     bool b_transposed; /* B is stored n x k, as the matrix units want it in 8-bit formats */
     double factor;     /* of the data */
-    double alpha;      /* C = alpha A B of the stored numbers */
+    double alpha;      /* C = alpha A B of the stored numbers, each with its scale */
+    enum gemm_scaling scaling_a, scaling_b;
     uint64_t seed;
     bool zeros;        /* every element is 0 */
 };
@@ -55,8 +64,28 @@ struct gemm_problem {
    inputs' format. */
 struct gemm_problem gemm_problem_make(enum gemm_shape shape, int64_t size, int64_t tokens, enum dtype dtype,
                                       uint64_t seed, bool zeros);
+/* The same for any product; b_transposed stores B so in the formats too that can do without. */
+struct gemm_problem gemm_problem_sized(int64_t m, int64_t n, int64_t k, enum dtype dtype, bool b_transposed,
+                                       uint64_t seed, bool zeros);
 double gemm_flops(const struct gemm_problem *problem); /* 2 m n k: a multiplication and an addition */
 double gemm_bytes(const struct gemm_problem *problem); /* A and B read once, C written once */
+
+size_t gemm_output_bytes(const struct gemm_problem *problem); /* of C */
+
+/* Where an operand's scales are: that of the element of row (of A; column of B) r and of k index p is
+   scale[r / row_block * row_stride + p / k_block * k_stride], as cuBLASLt wants them. */
+struct gemm_scale_grid {
+    int64_t rows, columns; /* how many */
+    int64_t row_block, k_block, row_stride, k_stride;
+    int64_t count; /* numbers in memory: a few may be padding */
+};
+struct gemm_scale_grid gemm_scale_grid(const struct gemm_problem *problem, enum gemm_operand operand);
+
+/* The scale of that row and column of the grid. */
+RANDOM_INLINE float gemm_scale(uint64_t seed, enum gemm_operand operand, double factor, int64_t row, int64_t column) {
+    uint64_t place = (uint64_t)row << 32 | (uint64_t)column;
+    return (float)((1 + random_uniform(seed, (uint64_t)operand + 2, place)) / factor);
+}
 
 /* Element `index`, counted as stored, of an operand, as a number of its format. */
 double gemm_element(const struct gemm_problem *problem, enum gemm_operand operand, uint64_t index);

@@ -5,7 +5,9 @@
 
    Functions: wgmma_<type>_<sums>_n<n>_ss(d, a, b, accumulate), with A and B in shared memory, and .._rs with A in
    registers. type: fp16, bf16, tf32, fp8_e4m3, fp8_e5m2 with sums fp32 (float d[n / 2]), int8 with int32 (int32_t
-   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256.
+   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256, and
+   of bf16 192. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (from n = 64), .._at_.. an A whose m is,
+   from shared memory: see wgmma_transposed_descriptor.
    accumulate: false leaves the old D out of the sum. A function only issues; the order of things is
      shared memory written by threads: fence_for_copy_engine() of bulk_copy.h, then a barrier
      wgmma_fence()            before the first instruction, and whenever d or a was touched since
@@ -64,6 +66,14 @@ static __device__ inline uint64_t wgmma_tile_descriptor(const void *tile, unsign
     return wgmma_descriptor((const char *)tile + k_bytes, 16, 8 * WGMMA_ROW_BYTES, WGMMA_SWIZZLE_128);
 }
 
+/* Of a 16-bit tile with m or n contiguous, from its row k (a multiple of 8): blocks of 64 along m or n, block_bytes
+   from one to the next, each with SWIZZLE_128 and a row for each k. */
+enum { WGMMA_BLOCK = 64 };
+static __device__ inline uint64_t wgmma_transposed_descriptor(const void *tile, unsigned k, unsigned block_bytes) {
+    return wgmma_descriptor((const char *)tile + k * WGMMA_ROW_BYTES, block_bytes, 8 * WGMMA_ROW_BYTES,
+                            WGMMA_SWIZZLE_128);
+}
+
 /* Where a thread's numbers are. Pair p of D (registers 2p, 2p + 1, or the two halves of register p): this row, and
    wgmma_pair_column and the one after it. Register r of A: row wgmma_pair_row(thread, r), four bytes from
    wgmma_a_byte. */
@@ -106,7 +116,13 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_TEXT_8 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define WGMMA_TEXT_16 WGMMA_TEXT_10() "%10, %11, %12, %13, %14, %15"
 #define WGMMA_TEXT_32 WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) "%30, %31"
+#define WGMMA_TEXT_40                                                                                                  \
+    WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) "%30, %31, %32, %33, %34, %35, %36, %37, %38, %39"
+#define WGMMA_TEXT_48                                                                                                  \
+    WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) WGMMA_TEXT_10(3) "%40, %41, %42, %43, %44, %45, %46, %47"
 #define WGMMA_TEXT_64 WGMMA_TEXT_60 "%60, %61, %62, %63"
+#define WGMMA_TEXT_96                                                                                                  \
+    WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_10(8) "%90, %91, %92, %93, %94, %95"
 #define WGMMA_TEXT_128                                                                                                 \
     WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_10(8) WGMMA_TEXT_10(9) WGMMA_TEXT_10(10)                \
         WGMMA_TEXT_10(11) "%120, %121, %122, %123, %124, %125, %126, %127"
@@ -122,7 +138,12 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_D_8(c) WGMMA_LIST_8(c, )
 #define WGMMA_D_16(c) WGMMA_LIST_10(c, ), c(d[10]), c(d[11]), c(d[12]), c(d[13]), c(d[14]), c(d[15])
 #define WGMMA_D_32(c) WGMMA_LIST_10(c, ), WGMMA_LIST_10(c, 1), WGMMA_LIST_10(c, 2), c(d[30]), c(d[31])
+#define WGMMA_D_40(c) WGMMA_LIST_10(c, ), WGMMA_LIST_10(c, 1), WGMMA_LIST_10(c, 2), WGMMA_LIST_10(c, 3)
+#define WGMMA_D_48(c) WGMMA_D_40(c), WGMMA_LIST_8(c, 4)
 #define WGMMA_D_64(c) WGMMA_LIST_60(c), c(d[60]), c(d[61]), c(d[62]), c(d[63])
+#define WGMMA_D_96(c)                                                                                                  \
+    WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7), WGMMA_LIST_10(c, 8), c(d[90]), c(d[91]), c(d[92]),     \
+        c(d[93]), c(d[94]), c(d[95])
 #define WGMMA_D_128(c)                                                                                                 \
     WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7), WGMMA_LIST_10(c, 8), WGMMA_LIST_10(c, 9),              \
         WGMMA_LIST_10(c, 10), WGMMA_LIST_10(c, 11), WGMMA_LIST_8(c, 12)
@@ -132,7 +153,10 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_NEXT_8 8, 9, 10, 11, 12, 13
 #define WGMMA_NEXT_16 16, 17, 18, 19, 20, 21
 #define WGMMA_NEXT_32 32, 33, 34, 35, 36, 37
+#define WGMMA_NEXT_40 40, 41, 42, 43, 44, 45
+#define WGMMA_NEXT_48 48, 49, 50, 51, 52, 53
 #define WGMMA_NEXT_64 64, 65, 66, 67, 68, 69
+#define WGMMA_NEXT_96 96, 97, 98, 99, 100, 101
 #define WGMMA_NEXT_128 128, 129, 130, 131, 132, 133
 
 #define WGMMA_EXPAND(macro, ...) macro(__VA_ARGS__)
@@ -144,21 +168,25 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 
 /* kind: what follows the shape's n in the instruction's name; the tails hold its immediate operands: the signs of A and
    B, and for 16-bit types which of the operands in shared memory are transposed. */
-#define WGMMA_DEFINE(name, n, registers, word, constraint, kind, ss_tail, rs_tail)                                     \
+#define WGMMA_DEFINE_SS(name, n, registers, word, constraint, kind, tail)                                              \
     static __device__ __forceinline__ void wgmma_##name##_n##n##_ss(word(&d)[registers], uint64_t a, uint64_t b,       \
                                                                     bool accumulate) {                                 \
         WGMMA_ASM(WGMMA_EXPAND(WGMMA_SS, WGMMA_NEXT_##registers, "wgmma.mma_async.sync.aligned.m64n" #n kind,          \
-                               WGMMA_TEXT_##registers, ss_tail)                                                        \
+                               WGMMA_TEXT_##registers, tail)                                                           \
                   : WGMMA_D_##registers(constraint)                                                                    \
                   : "l"(a), "l"(b), "r"((int)accumulate));                                                             \
-    }                                                                                                                  \
+    }
+#define WGMMA_DEFINE_RS(name, n, registers, word, constraint, kind, tail)                                              \
     static __device__ __forceinline__ void wgmma_##name##_n##n##_rs(word(&d)[registers], const uint32_t(&a)[4],        \
                                                                     uint64_t b, bool accumulate) {                     \
         WGMMA_ASM(WGMMA_EXPAND(WGMMA_RS, WGMMA_NEXT_##registers, "wgmma.mma_async.sync.aligned.m64n" #n kind,          \
-                               WGMMA_TEXT_##registers, rs_tail)                                                        \
+                               WGMMA_TEXT_##registers, tail)                                                           \
                   : WGMMA_D_##registers(constraint)                                                                    \
                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)accumulate));                         \
     }
+#define WGMMA_DEFINE(name, n, registers, word, constraint, kind, ss_tail, rs_tail)                                     \
+    WGMMA_DEFINE_SS(name, n, registers, word, constraint, kind, ss_tail)                                               \
+    WGMMA_DEFINE_RS(name, n, registers, word, constraint, kind, rs_tail)
 #define WGMMA_DEFINE_32(name, word, constraint, kind, ss_tail, rs_tail)                                                \
     WGMMA_DEFINE(name, 8, 4, word, constraint, kind, ss_tail, rs_tail)                                                 \
     WGMMA_DEFINE(name, 16, 8, word, constraint, kind, ss_tail, rs_tail)                                                \
@@ -183,5 +211,26 @@ WGMMA_DEFINE_32(int8_int32, int32_t, "+r", "k32.s32.s8.s8", "", "")
 WGMMA_DEFINE_16(fp16_fp16, "k16.f16.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
 WGMMA_DEFINE_16(fp8_e4m3_fp16, "k32.f16.e4m3.e4m3", ", 1, 1", ", 1, 1")
 WGMMA_DEFINE_16(fp8_e5m2_fp16, "k32.f16.e5m2.e5m2", ", 1, 1", ", 1, 1")
+/* 16-bit operands with m or n contiguous */
+#define WGMMA_DEFINE_TRANSPOSED(name, n, registers, kind)                                                              \
+    WGMMA_DEFINE(name##_bt_fp32, n, registers, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")                         \
+    WGMMA_DEFINE_SS(name##_at_fp32, n, registers, float, "+f", kind, ", 1, 1, 1, 0")                                   \
+    WGMMA_DEFINE_SS(name##_at_bt_fp32, n, registers, float, "+f", kind, ", 1, 1, 1, 1")
+/* the sizes of attention's tiles */
+WGMMA_DEFINE(bf16_fp32, 80, 40, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE(bf16_fp32, 96, 48, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE(fp16_fp32, 80, 40, float, "+f", "k16.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE(fp16_fp32, 96, 48, float, "+f", "k16.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE_TRANSPOSED(bf16, 96, 48, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 96, 48, "k16.f32.f16.f16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 192, 96, "k16.f32.f16.f16")
+WGMMA_DEFINE_TRANSPOSED(bf16, 64, 32, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(bf16, 128, 64, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(bf16, 192, 96, "k16.f32.bf16.bf16")
+WGMMA_DEFINE(bf16_fp32, 192, 96, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE_TRANSPOSED(bf16, 256, 128, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 64, 32, "k16.f32.f16.f16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 128, 64, "k16.f32.f16.f16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 256, 128, "k16.f32.f16.f16")
 
 #endif

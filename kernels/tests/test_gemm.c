@@ -81,6 +81,14 @@ static void elements_are_scaled_normal_numbers(void **state) {
     }
 }
 
+/* By the words of gemm_problem.h. */
+static double scale(const struct gemm_problem *p, enum gemm_operand operand, int64_t row, int64_t q) {
+    enum gemm_scaling scaling = operand == GEMM_A ? p->scaling_a : p->scaling_b;
+    int64_t block_row = scaling == GEMM_SCALE_128X128 ? row / 128 : row;
+    if (scaling == GEMM_SCALE_TENSOR) return 1;
+    return (double)gemm_scale(p->seed, operand, p->factor, block_row, scaling == GEMM_SCALE_ROW ? 0 : q / 128);
+}
+
 /* C of a problem with every element rounded once to the output's format: as right as the format allows. */
 static double *right_product(const struct gemm_problem *p) {
     double *a = malloc((size_t)(p->m * p->k) * sizeof *a), *b = malloc((size_t)(p->k * p->n) * sizeof *b);
@@ -92,7 +100,8 @@ static double *right_product(const struct gemm_problem *p) {
         for (int64_t j = 0; j < p->n; j++) {
             double sum = 0, stored;
             for (int64_t q = 0; q < p->k; q++)
-                sum += a[i * p->k + q] * b[p->b_transposed ? j * p->k + q : q * p->n + j];
+                sum += a[i * p->k + q] * scale(p, GEMM_A, i, q) * scale(p, GEMM_B, j, q) *
+                       b[p->b_transposed ? j * p->k + q : q * p->n + j];
             dtype_store(p->output, &stored, 0, p->alpha * sum);
             c[i * p->n + j] = dtype_load(p->output, &stored, 0);
         }
@@ -122,6 +131,52 @@ static void right_entries_pass_and_wrong_ones_do_not(void **state) {
         assert_true(gemm_entries_error(&p, entry, value, ENTRIES) > tolerance);
         free(c);
     }
+}
+
+static void finer_scales_are_part_of_the_product(void **state) {
+    (void)state;
+    enum { ENTRIES = 64 };
+    static const enum gemm_scaling scalings[] = {GEMM_SCALE_ROW, GEMM_SCALE_1X128, GEMM_SCALE_128X128};
+    for (size_t f = 0; f < ARRAY_LENGTH(scalings); f++) {
+        struct gemm_problem p = gemm_problem_sized(40, 272, 400, DTYPE_fp8_e4m3, true, 5, false);
+        p.scaling_a = scalings[f] == GEMM_SCALE_128X128 ? GEMM_SCALE_1X128 : scalings[f];
+        p.scaling_b = scalings[f];
+        p.alpha = 1;
+        double *c = right_product(&p), value[ENTRIES];
+        int64_t entry[ENTRIES];
+        sample_rows(p.m * p.n, ENTRIES, 5, entry);
+        for (int s = 0; s < ENTRIES; s++) value[s] = c[entry[s]];
+        double tolerance = gemm_tolerance(&p, false);
+        assert_true(gemm_entries_error(&p, entry, value, ENTRIES) <= tolerance);
+        p.scaling_a = GEMM_SCALE_TENSOR; /* a library that forgets the scales of A, or gives all the same */
+        p.alpha = 1.5 / p.factor;
+        assert_true(gemm_entries_error(&p, entry, value, ENTRIES) > 2 * tolerance);
+        free(c);
+    }
+}
+
+static void scales_lie_as_the_library_wants_them(void **state) {
+    (void)state;
+    struct gemm_problem p = gemm_problem_sized(40, 272, 640, DTYPE_fp8_e4m3, true, 5, false);
+    p.scaling_a = GEMM_SCALE_1X128;
+    p.scaling_b = GEMM_SCALE_128X128;
+    struct gemm_scale_grid a = gemm_scale_grid(&p, GEMM_A), b = gemm_scale_grid(&p, GEMM_B);
+    assert_int_equal(a.rows, 40);
+    assert_int_equal(a.columns, 5);
+    assert_int_equal(a.row_stride, 1);
+    assert_int_equal(a.k_stride, 40);
+    assert_int_equal(a.count, 200);
+    assert_int_equal(b.rows, 3);
+    assert_int_equal(b.columns, 5);
+    assert_int_equal(b.row_stride, 8); /* 5, to a multiple of 4 */
+    assert_int_equal(b.k_stride, 1);
+    assert_int_equal(b.count, 24);
+    p.scaling_b = GEMM_SCALE_ROW;
+    b = gemm_scale_grid(&p, GEMM_B);
+    assert_int_equal(b.count, 272);
+    assert_int_equal(b.k_block, 640);
+    p.scaling_b = GEMM_SCALE_TENSOR;
+    assert_int_equal(gemm_scale_grid(&p, GEMM_B).count, 1);
 }
 
 static void zeros_make_zero_and_nothing_else(void **state) {
@@ -169,6 +224,8 @@ int main(void) {
         cmocka_unit_test(formats_of_the_output),
         cmocka_unit_test(elements_are_scaled_normal_numbers),
         cmocka_unit_test(right_entries_pass_and_wrong_ones_do_not),
+        cmocka_unit_test(finer_scales_are_part_of_the_product),
+        cmocka_unit_test(scales_lie_as_the_library_wants_them),
         cmocka_unit_test(zeros_make_zero_and_nothing_else),
         cmocka_unit_test(tolerances_stay_far_below_noise),
         cmocka_unit_test(direct_calls_give_the_product),
