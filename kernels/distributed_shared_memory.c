@@ -74,7 +74,7 @@ static const struct axis axes[] = {
     [AXIS_PATTERN] = {.name = "pattern", .help = "who uses whose memory", .kind = AXIS_WORD, .words = patterns,
                       .host = {"one,ring", "all", "all"}},
     [AXIS_RANK] = {.name = "rank", .help = "of the block that walks (pattern one; else 0)", .kind = AXIS_INTEGER,
-                   .host = {"0", "0", "0:15:+1"}, .minimum = 0, .maximum = CLUSTER_MAX - 1},
+                   .host = {"0", "0:15:+1", "0:15:+1"}, .minimum = 0, .maximum = CLUSTER_MAX - 1},
     [AXIS_TARGET] = {.name = "target", .help = "rank of the block whose memory it walks through (pattern one; else 0)",
                      .kind = AXIS_INTEGER, .host = {"0,1", "0:15:+1", "0:15:+1"}, .minimum = 0,
                      .maximum = CLUSTER_MAX - 1},
