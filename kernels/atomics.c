@@ -122,7 +122,9 @@ static const char *decline_host(const struct run *run) {
 }
 
 static bool covers_host(const struct run *run) {
-    return decline_host(run) == NULL;
+    enum operation operation = (enum operation)run->value[AXIS_OPERATION];
+    bool chosen = operation == OPERATION_ADD || operation == OPERATION_COMPARE || run->preset == PRESET_FULL;
+    return decline_host(run) == NULL && chosen;
 }
 
 static void describe(const struct run *run, struct work *work) {

@@ -8,7 +8,8 @@
    `pages`: 4 KiB or 2 MiB pages, asked for by madvise and verified; what a TLB miss adds is their difference.
 
    chase         one thread, alone
-   chase_loaded  the same while all other cores read memory as fast as they can; bandwidth is what they got
+   chase_loaded  the same while all other cores read memory as fast as they can; bandwidth is what they got. In ns
+                 alone: threads of one core share what clocks are counted by
    chase_remote  the same in the memory of another NUMA node
 
    Check: after all samples the walk must stand at the node where the tour, in closed form, is after that many steps.
@@ -32,7 +33,7 @@
 #include "bench/topology.h"
 #include "kernels/memory_latency.h"
 
-enum { LOAD_BYTES = 256 << 20, MPOL_BIND = 2, MPOL_F_NODE_OF_ADDRESS = 3 }; /* as in linux/mempolicy.h */
+enum { LOAD_LEAST = 256 << 20, MPOL_BIND = 2, MPOL_F_NODE_OF_ADDRESS = 3 }; /* as in linux/mempolicy.h */
 enum { WARM_STEPS = 64 * UNROLL, LATENCY_SAMPLES_MAX = 2048, HUGE_PAGE = 2 << 20 };
 
 /* A lap, after which every level holds what it can, or as far as the time goes. Returns seconds a step, of the last. */
@@ -70,6 +71,7 @@ void latency_measure(struct run *run, latency_sample *sample) {
     } while (!enough(run, seconds, count, start));
     struct limit none = {0, NULL};
     bench_report_samples(run, METRIC_latency, (double)steps, seconds, count, none);
+    if (state->loaded) return;
     double all = statistics(clocks, count).median;
     if (all == 0) all = statistics(seconds, count).median * counters_clock();
     bench_report_plain(run, METRIC_latency_clocks, all / (double)steps, none);
@@ -112,10 +114,12 @@ static uint64_t read_stretch(const uint64_t *words, size_t count) {
 /* Thread 0 walks, the others read until it has finished. */
 static void measure_loaded(struct run *run) {
     struct latency_state *state = run->state;
-    const size_t words = LOAD_BYTES / sizeof(uint64_t), stretch = 65536;
-    uint64_t *load = bench_alloc(run, LOAD_BYTES), sum = 0;
+    size_t caches = 4 * topology_last_cache_total(), load_bytes = caches > LOAD_LEAST ? caches : LOAD_LEAST;
+    const size_t words = load_bytes / sizeof(uint64_t), stretch = 65536;
+    uint64_t *load = bench_alloc(run, load_bytes), sum = 0;
     double bytes = 0, start = 0;
     bool over = false;
+    state->loaded = true;
 #pragma omp parallel num_threads(run->threads) reduction(+ : bytes, sum)
     {
         size_t others = (size_t)run->threads - 1, self = (size_t)omp_get_thread_num();
@@ -248,9 +252,10 @@ static const char *decline_host(const struct run *run) {
     return small && sysconf(_SC_PAGESIZE) != 4096 ? "this kernel's small pages are not of 4 KiB" : NULL;
 }
 
-/* In a preset where it tells something: past the caches. */
+/* Past the caches; of a quick run one case. */
 static bool covers_memory(const struct run *run) {
-    return run->value[AXIS_BYTES] >= 64 * MIB;
+    if (run->preset == PRESET_FULL) return run->value[AXIS_BYTES] >= 64 * MIB;
+    return run->value[AXIS_BYTES] == 256 * MIB && run->value[AXIS_PAGES] == PAGES_2M;
 }
 
 static const char *decline_loaded(const struct run *run) {

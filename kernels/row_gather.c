@@ -81,10 +81,12 @@ static bool covers_host(const struct run *run) {
 static const char *const memories[] = {[MEMORY_DEVICE] = "device", [MEMORY_HOST] = "host", NULL};
 
 static const struct axis axes[] = {
-    [AXIS_BYTES] = {.name = "bytes", .help = "of the table", .kind = AXIS_INTEGER, .host = {"16m", "1g", "16m,1g"},
+    [AXIS_BYTES] = {.name = "bytes", .help = "of the table", .kind = AXIS_INTEGER, .host = {"16m", "256m", "16m,1g"},
+                    .device = {"16m", "1g", "16m,1g"},
                     .minimum = 16, .maximum = INT64_C(1) << 35},
     [AXIS_ROW] = {.name = "row", .help = "bytes of a row", .kind = AXIS_INTEGER,
-                  .host = {"64,1k", "16,64,256,1k,4k", "16:16k:2"}, .minimum = 16, .maximum = INT64_C(1) << 20},
+                  .host = {"64,1k", "64,256,4k", "16:16k:2"}, .device = {"64,1k", "16,64,256,1k,4k", "16:16k:2"},
+                  .minimum = 16, .maximum = INT64_C(1) << 20},
     [AXIS_MEMORY] = {.name = "memory", .help = "where the table is (host: pinned)", .kind = AXIS_WORD,
                      .words = memories, .host = {"host", "host", "host"}, .device = {"all", "all", "all"}},
     {0}};

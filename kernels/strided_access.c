@@ -104,10 +104,10 @@ static void run_host(struct run *run) {
 }
 
 static const struct axis axes[] = {
-    [AXIS_BYTES] = {.name = "bytes", .help = "of the array", .kind = AXIS_INTEGER, .host = {"16m", "256m", "16m,1g"},
+    [AXIS_BYTES] = {.name = "bytes", .help = "of the array", .kind = AXIS_INTEGER, .host = {"16m", "128m", "16m,1g"},
                     .device = {"16m", "1g", "16m,1g"}, .minimum = 64, .maximum = INT64_C(1) << 36},
     [AXIS_WIDTH] = {.name = "width", .help = "bytes of an access", .kind = AXIS_INTEGER,
-                    .host = {"4,16", "1,4,16", "1:16:2"}, .device = {"4,16", "1:16:2", "1:16:2"}, .minimum = 1,
+                    .host = {"4,16", "4,16", "1:16:2"}, .device = {"4,16", "1:16:2", "1:16:2"}, .minimum = 1,
                     .maximum = 16},
     [AXIS_STRIDE] = {.name = "stride", .help = "elements from one to the next", .kind = AXIS_INTEGER,
                      .host = {"1,16", "1,4,16", "1:128:2"}, .device = {"1,16", "1,2,4,8,32", "1:128:2"},

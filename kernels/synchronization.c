@@ -14,6 +14,9 @@
    Check: the same loop once more, in which everybody writes down the round before the barrier and looks at a
    neighbour's (in the next warp, block of the cluster or of the grid) after it; nobody may be early, and all rounds
    must be made.
+
+   NOTES. On an H200 a block of 256 waits 39 clocks, by an mbarrier 91, a cluster 390 to 420 whatever its size, all
+   multiprocessors 1780.
  * needs: cuda
  */
 #include "kernels/synchronization.h"

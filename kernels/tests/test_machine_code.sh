@@ -9,6 +9,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 nvcc=$(sed -n 's/^NVCC *:*= *//p' "${BUILD:-build}/config.mk" 2>/dev/null)
 [ -x "$bin/wgmma" ] || { echo "no CUDA in this build"; exit 77; }
+grep -q 90a "${BUILD:-build}/settings" 2>/dev/null || { echo "not built for sm_90a"; exit 77; }
 
 contains() { # FILE INSTRUCTION
     if grep -q -E -- "$2" "$1"; then
@@ -21,7 +22,6 @@ contains() { # FILE INSTRUCTION
 
 if command -v cuobjdump >/dev/null 2>&1; then
     for program in wgmma mma dpx; do cuobjdump --dump-sass "$bin/$program" >"$work/$program" 2>/dev/null; done
-    grep -q 'sm_90a' "$work/wgmma" || { echo "not built for sm_90a"; exit 77; }
     for instruction in HGMMA QGMMA IGMMA 'HGMMA.SP' 'QGMMA.SP' 'IGMMA.SP'; do contains "$work/wgmma" "$instruction"; done
     for instruction in HMMA DMMA IMMA 'HMMA.SP'; do contains "$work/mma" "$instruction"; done
     for instruction in VIADDMNMX VIMNMX3; do contains "$work/dpx" "$instruction"; done
@@ -45,10 +45,10 @@ __global__ void one(float *out, uint64_t a, uint64_t b, uint32_t metadata) {
 END
 target="-std=c++20 -O3 -gencode=arch=compute_90a,code=sm_90a -I."
 if command -v nvdisasm >/dev/null 2>&1; then
-    "$nvcc" $target -cubin -o "$work/one.cubin" "$work/one.cu" && nvdisasm -c "$work/one.cubin" >"$work/one" || exit 1
+    "$nvcc" $target -cubin -o "$work/one.cubin" "$work/one.cu" 2>"$work/log" && nvdisasm -c "$work/one.cubin" >"$work/one" || exit 1
     for instruction in HGMMA QGMMA 'HGMMA.SP'; do contains "$work/one" "$instruction"; done
 else
-    "$nvcc" -std=c++20 -O3 -arch=compute_90a -I. -ptx -o "$work/one" "$work/one.cu" || exit 1
+    "$nvcc" -std=c++20 -O3 -arch=compute_90a -I. -ptx -o "$work/one" "$work/one.cu" 2>"$work/log" || exit 1
     for instruction in 'wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16' 'm64n8k32.f32.e4m3.e4m3' \
         'wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16'; do contains "$work/one" "$instruction"; done
 fi
