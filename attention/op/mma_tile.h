@@ -16,10 +16,10 @@ template <int HEAD_DIM> struct layout {
     static const int row_tiles = HEAD_DIM <= 128 ? 2 : 1;
     static const int warps = QUERIES / 16 / row_tiles;
     static const int threads = warps * WARP;
-    static const int keys = HEAD_DIM <= 64 ? 128 : 64;
+    static const int keys = 64;
     static const int pitch = HEAD_DIM + PAD; /* elements between rows */
     static const int key_tiles = keys / 8, value_tiles = HEAD_DIM / 8; /* accumulators across */
-    static const int blocks = HEAD_DIM <= 128 ? 2 : 1; /* on a multiprocessor */
+    static const int blocks = HEAD_DIM == 64 ? 3 : HEAD_DIM <= 128 ? 2 : 1; /* on a multiprocessor */
     static const unsigned shared_bytes = (QUERIES + 2 * keys) * pitch * 2;
 };
 
@@ -34,18 +34,28 @@ template <int HEAD_DIM> struct scores {
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 
+/* A thread's part of a tile of rows: of each row `lanes` threads copy vectors of 8 elements. */
+template <int HEAD_DIM> struct copying {
+    static const int vectors = HEAD_DIM / 8, lanes = vectors % 8 == 0 ? 8 : 4;
+    static const int rows = layout<HEAD_DIM>::threads / lanes; /* at once */
+};
+
 /* Tokens `first` and up, COUNT of them, into shared memory; those that are not there as zeros. */
 template <int HEAD_DIM, int COUNT, typename element>
 static __device__ __forceinline__ void copy_rows(unsigned shared, const element *head, int64_t stride, int64_t first,
                                                  int64_t tokens) {
-    const int chunks = HEAD_DIM / 8, threads = layout<HEAD_DIM>::threads;
+    using part = copying<HEAD_DIM>;
+    static_assert(COUNT % part::rows == 0 && part::vectors % part::lanes == 0, "every thread copies as much");
+    const int row = threadIdx.x / part::lanes, vector = threadIdx.x % part::lanes;
+    const int left = tokens - first < COUNT ? (int)(tokens - first) : COUNT;
+    const element *from = head + (first + row) * stride + vector * 8;
+    shared += (row * layout<HEAD_DIM>::pitch + vector * 8) * 2;
 #pragma unroll
-    for (int i = 0; i < (COUNT * chunks + threads - 1) / threads; i++) {
-        int at = i * threads + threadIdx.x, row = at / chunks, chunk = at % chunks;
-        bool inside = first + row < tokens;
-        const element *from = head + (inside ? (first + row) * stride + chunk * 8 : 0);
-        copy_16_bytes(shared + (row * layout<HEAD_DIM>::pitch + chunk * 8) * 2, from, inside);
-    }
+    for (int i = 0; i < COUNT; i += part::rows, from += part::rows * stride)
+#pragma unroll
+        for (int j = 0; j < part::vectors; j += part::lanes)
+            copy_16_bytes(shared + (i * layout<HEAD_DIM>::pitch + j * 8) * 2, row + i < left ? from + j * 8 : head,
+                          row + i < left);
     copies_commit();
 }
 
@@ -131,6 +141,13 @@ static __device__ void mask_scores(struct scores<HEAD_DIM> *scores, const struct
         }
 }
 
+/* 2^x by the special function unit alone: exp2f adds instructions for results below 2^-126, which become 0 here. */
+static __device__ __forceinline__ float exponential(float x) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
+
 /* Scores times factor, in units of log 2, become probabilities up to the sum; the output is rescaled to the maximum. */
 template <int HEAD_DIM>
 static __device__ __forceinline__ void soften(struct scores<HEAD_DIM> *scores, struct rows<HEAD_DIM> *rows,
@@ -148,13 +165,13 @@ static __device__ __forceinline__ void soften(struct scores<HEAD_DIM> *scores, s
             largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
             float next = fmaxf(rows->maximum[r][half], largest * factor);
             float shift = next == -INFINITY ? 0 : next; /* nothing seen yet: -infinity - -infinity would be NaN */
-            float rescale = exp2f(rows->maximum[r][half] - shift);
+            float rescale = exponential(rows->maximum[r][half] - shift);
             rows->maximum[r][half] = next;
 #pragma unroll
             for (int n = 0; n < sizes::key_tiles; n++)
 #pragma unroll
                 for (int i = half * 2; i < half * 2 + 2; i++) {
-                    scores->value[r][n][i] = exp2f(scores->value[r][n][i] * factor - shift);
+                    scores->value[r][n][i] = exponential(scores->value[r][n][i] * factor - shift);
                     added += scores->value[r][n][i];
                 }
             rows->sum[r][half] = rows->sum[r][half] * rescale + added; /* this lane's part */
