@@ -76,7 +76,13 @@ below_lra_tasks   := lra_tasks attention kernels
 
 report_sources := $(wildcard reports/*.c)
 report_shared  := $(wildcard reports/lib/*.c)
+report_unmet   := $(foreach s,$(report_sources) $(report_shared),$(if $(call unmet_of,$(s)),$(s)))
+unmet          += $(filter $(report_sources),$(report_unmet))
+report_sources := $(filter-out $(report_unmet),$(report_sources))
+report_shared  := $(filter-out $(report_unmet),$(report_shared))
 report_names   := $(basename $(notdir $(report_sources)))
+libreports     := $(BUILD)/libreports.a
+libs_needed     = $(foreach n,$(call needs_of,$(1)),$(LIBS_$(n)))
 
 binaries := $(addprefix $(BUILD)/bin/,$(names) $(tools) $(report_names))
 
@@ -140,11 +146,14 @@ $(BUILD)/bin/$(1): $(BUILD)/bench/tool_$(1).c.o $(libbench)
 	$(Q)$(CC) $(CFLAGS_ALL) $$^ $(LDFLAGS) $(LIBS) -o $$@
 endef
 $(foreach t,$(tools),$(eval $(call tool_rule,$(t))))
+$(libreports): $(call object_of,$(report_shared))
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
 define report_rule
-$(BUILD)/bin/$(1): $(BUILD)/reports/$(1).c.o $(call object_of,$(report_shared)) $(libbench)
+$(BUILD)/bin/$(1): $(BUILD)/reports/$(1).c.o $(libreports) $(libbench)
 	@mkdir -p $$(@D)
 	$(SAY) "  link  $$(notdir $$@)"
-	$(Q)$(CC) $(CFLAGS_ALL) $$^ $(LDFLAGS) $(LIBS) -o $$@
+	$(Q)$(CC) $(CFLAGS_ALL) $$^ $(LDFLAGS) $$(call libs_needed,reports/$(1).c) $(LIBS) -o $$@
 endef
 $(foreach r,$(report_names),$(eval $(call report_rule,$(r))))
 
@@ -153,14 +162,16 @@ test_sources := $(wildcard $(addsuffix /tests/test_*.c,$(FOLDERS) reports))
 ifeq ($(filter cmocka,$(HAVE)),)
 test_sources :=
 endif
+test_sources := $(foreach s,$(test_sources),$(if $(filter reports/%,$(s)),$(if $(call unmet_of,$(s)),,$(s)),$(s)))
 test_binaries := $(test_sources:%.c=$(BUILD)/%)
 test_scripts  := $(wildcard $(addsuffix /tests/test_*.sh,$(FOLDERS) reports scripts))
 define test_rule
-$(BUILD)/$(1): $(BUILD)/$(1).c.o $(if $(filter reports/%,$(1)),$(call object_of,$(report_shared)),\
+$(BUILD)/$(1): $(BUILD)/$(1).c.o $(if $(filter reports/%,$(1)),$(libreports),\
     $(filter $(foreach f,$(below_$(firstword $(subst /, ,$(1)))),$(BUILD)/lib$(f).a),$(libraries))) $(libbench)
 	$(SAY) "  link  $$(notdir $$@)"
 	$(Q)$(CC) $(CFLAGS_ALL) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(LDFLAGS) \
-	    $$(if $$(filter attention/% lra_tasks/%,$(1)),$$(LIBS_cuda) $$(LIBS_cudnn)) $$(LIBS) -lcmocka -o $$@
+	    $$(if $$(filter attention/% lra_tasks/%,$(1)),$$(LIBS_cuda) $$(LIBS_cudnn)) $$(if $$(filter reports/%,$(1)),$$(call libs_needed,$(1).c)) \
+	    $$(LIBS) -lcmocka -o $$@
 endef
 $(foreach t,$(test_sources:%.c=%),$(eval $(call test_rule,$(t))))
 
@@ -176,6 +187,14 @@ check: bench tests
 	@BUILD=$(BUILD) scripts/check.sh $(test_binaries) $(test_scripts)
 check-gpu: bench
 	@BUILD=$(BUILD) scripts/check_gpu.sh
+# PRESET, ONLY, LAUNCHES and OUT go to both; see scripts/baseline.sh --help and scripts/gate.sh --help
+gate_words = $(if $(PRESET),--preset $(PRESET)) $(if $(ONLY),--only $(ONLY)) $(if $(LAUNCHES),--launches $(LAUNCHES))
+.PHONY: baseline gate
+baseline: bench
+	@BUILD=$(BUILD) scripts/baseline.sh $(gate_words) $(if $(REPLACE),--replace)
+gate: bench
+	@BUILD=$(BUILD) scripts/gate.sh $(gate_words) $(if $(BASELINE),--baseline $(BASELINE)) \
+	    $(if $(AGAINST),--against $(AGAINST)) $(if $(LIMITS),--limits $(LIMITS)) $(if $(OUT),--out $(OUT))
 asan:
 	$(MAKE) BUILD=$(BUILD)-asan OPTIMIZE="-O1 -march=native" NO_CUDA=1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" check
@@ -205,6 +224,8 @@ make bench       build every program into $(BUILD)/bin (the default)
 make check       build and run the tests
 make check-gpu   everything that needs a device
 make asan        the tests under the address and undefined-behaviour sanitizers, in $(BUILD)-asan
+make baseline    record five launches as this machine's baseline: PRESET=quick ONLY=suite LAUNCHES=5 REPLACE=1
+make gate        measure and compare: BASELINE=folder or AGAINST=checkout, LIMITS=file, OUT=folder, as above
 make install     programs to PREFIX/bin/plumbline-NAME, run_all.sh to PREFIX/bin/plumbline-run
 make uninstall   take them away again
 make configure   look for compilers and libraries again

@@ -11,6 +11,7 @@ usage: run_all.sh [OPTION]...
   --only WORD,...     only these suites or programs (see --list)
   --out FOLDER        the result folder (default: results/<UTC time>-<host>)
   --resume FOLDER     go on with a run that was stopped; its own options hold
+  --cases FILE        instead of whole programs, only what its lines PROGRAM OPTION... ask for; no report
   --repeat NUMBER     launch every program that often (default 1), so that two runs compare launch by launch
   --launcher NAME     how programs that use ranks are started: auto (default), mpirun or srun
   --gate BASELINE     compare with an earlier result folder at the end; its verdict is the exit status
@@ -98,7 +99,7 @@ parse_options() {
         --list) action=list; continue ;;
         --dry-run) action=dry_run; continue ;;
         --*=*) value=${option#*=} option=${option%%=*} ;;
-        --preset | --only | --out | --resume | --repeat | --launcher | --gate)
+        --preset | --only | --cases | --out | --resume | --repeat | --launcher | --gate)
             (($# > 0)) || die 2 "$option: lacks its value; see --help"
             value=$1
             shift
@@ -107,13 +108,14 @@ parse_options() {
         case $option in
         --preset) one_of --preset "$value" smoke quick full; preset=$value fresh=$option ;;
         --only) [[ -n $value ]] || die 2 "--only: lacks its value; see --list"; only=$value fresh=$option ;;
+        --cases) [[ -r $value ]] || die 2 "--cases: '$value' cannot be read"; cases=$value fresh=$option ;;
         --out) [[ -n $value ]] || die 2 "--out: lacks its value; see --help"; out=$value fresh=$option ;;
         --resume) [[ -n $value ]] || die 2 "--resume: lacks its value; see --help"; resume=$value ;;
         --repeat) repeat=$value fresh=$option; check_repeat ;;
         --launcher) one_of --launcher "$value" auto mpirun srun; launcher=$value ;;
         --gate) gate=$value ;;
-        *) die 2 "'$option' is no option; valid: --preset --only --out --resume --repeat --launcher --gate --list" \
-            "--dry-run --help" ;;
+        *) die 2 "'$option' is no option; valid: --preset --only --cases --out --resume --repeat --launcher --gate" \
+            "--list --dry-run --help" ;;
         esac
     done
     [[ -z $resume || -z $fresh ]] ||
@@ -131,6 +133,7 @@ recall_options() {
         case $line in
         preset=smoke | preset=quick | preset=full) preset=${line#*=} ;;
         only=*) only=${line#*=} ;;
+        cases=*) cases=${line#*=} ;;
         repeat=*) repeat=${line#*=}; check_repeat ;;
         complete=yes) complete=yes ;;
         *) die 2 "$file: damaged: '$line'" ;;
@@ -149,7 +152,7 @@ prepare_folder() {
         fi
         error=$(mkdir -p -- "$out" 2>&1) || die 2 "--out: '$out': ${error##*: }"
         error=$({
-            printf 'preset=%s\nonly=%s\nrepeat=%s\ncomplete=yes\n' "$preset" "$only" "$repeat" \
+            printf 'preset=%s\nonly=%s\ncases=%s\nrepeat=%s\ncomplete=yes\n' "$preset" "$only" "$cases" "$repeat" \
                 >"$out/run_all.options.new" && mv -- "$out/run_all.options.new" "$out/run_all.options"
         } 2>&1) || die 2 "--out: '$out': ${error##*: }"
     fi
@@ -237,9 +240,9 @@ stop_here() {
 
 # One launch of one program. When it dies the case under way becomes a row, and it is launched again for the rest: as
 # long as each launch finishes a case, so that it ends.
-run_program() {
+run_program() { # NAME LAUNCH OPTION...
     local name=$1 number=$2 command journal=$out/$1.journal log=$out/$1.log before after began=$SECONDS
-    command=("$bin$name" --resume "$out" --preset "$preset" --launch "$number")
+    command=("$bin$name" --resume "$out" --preset "$preset" --launch "$number" "${@:3}")
     ((ranks_of[$name] == 0)) || command=("${launch[@]}" "${command[@]}")
     if [[ $action == dry_run ]]; then
         echo "${command[*]@Q}"
@@ -250,7 +253,11 @@ run_program() {
         run_logged "$log" "${command[@]}"
         case $status in
         0 | 1 | 3) break ;;
-        2) say "run_all.sh: $(last_line "$log")"; stop_here 2 ;;
+        2)
+            say "run_all.sh: $(last_line "$log")"
+            [[ -z $cases ]] || return # a case of another version of the program
+            stop_here 2
+            ;;
         130 | 143) stop_here "$status" ;;
         esac
         died[$name]=1
@@ -281,6 +288,17 @@ run_programs() {
     done
 }
 
+run_cases() {
+    local number words
+    for ((number = 1; number <= repeat; number++)); do
+        while read -r -a words; do
+            [[ -n ${words[0]:-} ]] || continue
+            if [[ -z ${suite_of[${words[0]}]:-} ]]; then say "  ${words[0]}: not built here, left out"
+            else run_program "${words[0]}" "$number" "${words[@]:1}"; fi
+        done < <(cat -- "$cases")
+    done
+}
+
 write_manifest() {
     [[ -x ${bin}machine ]] || return 0
     run_logged "$out/machine.log" "${bin}machine" --out "$out"
@@ -289,6 +307,17 @@ write_manifest() {
         stop_here 2
     fi
     [[ -s $out/machine.log ]] || rm -f -- "$out/machine.log"
+}
+
+# Latency, bandwidth and break points of the collectives' curves; 3: there are none.
+write_fits() {
+    [[ -x ${bin}fit ]] || return 0
+    "${bin}fit" "$out" 2>"$out/fit.log"
+    case $? in
+    0) say "  $(last_line "$out/fit.log")" ;;
+    3) rm -f -- "$out/fit.log" ;;
+    *) say "run_all.sh: $(last_line "$out/fit.log")" ;;
+    esac
 }
 
 write_report() {
@@ -329,7 +358,7 @@ conclude() {
 
 declare -a programs=() launch=()
 declare -A suite_of=() ranks_of=() question_of=() died=()
-preset=quick only="" out="" resume="" repeat=1 launcher=auto gate="" action=run complete=""
+preset=quick only="" cases="" out="" resume="" repeat=1 launcher=auto gate="" action=run complete=""
 child=0 status=0 interrupted="" report_failed=0
 
 parse_options "$@"
@@ -355,6 +384,10 @@ trap 'forward TERM' TERM
 trap 'forward HUP' HUP
 say "preset $preset into $out: ${programs[*]}"
 write_manifest
-run_programs
-write_report
+if [[ -n $cases ]]; then run_cases
+else
+    run_programs
+    write_fits
+    write_report
+fi
 conclude

@@ -1,28 +1,29 @@
 /* prefill: How fast is softmax attention over a whole prompt?
 
    The forward pass, in which every token of `batch` sequences is a query, as in training and in the reading of a
-   prompt: output = softmax(scale query key^T) value, under a mask. Shapes are given as a model gives them:
+   prompt: output = softmax(scale query key^T) value, under a mask. Shapes are given as a model gives them
+   (problem/problem.h): batch = tokens / seq, heads = hidden / head_dim, kv_heads = heads / group, keys = past + seq.
+   The log-sum-exp of every row is kept, as training needs it.
 
-     batch     = tokens / seq, at least 1               heads    = hidden / head_dim
-     queries   = seq                                    kv_heads = heads / group
-     keys      = past + seq                             scale    = 1 / sqrt(head_dim)
-
-   so that the default grid on a device, 16k tokens in all and hidden 2048, is that of the FlashAttention papers
-   (arXiv 2205.14135, 2307.08691, 2407.08608), and --past reads a prompt in chunks. Operands are packed,
-   [batch][head][token][head_dim]; the log-sum-exp of every row is kept, as training needs it.
+   Presets on a device hold two grids, of which covers below leaves what lies between. That of the FlashAttention papers
+   (arXiv 2205.14135, 2307.08691, 2407.08608): 16k tokens in all, hidden 2048, masks full, causal and sliding. And, in
+   full, that of LongCA-bench (arXiv 2510.17896): one sequence, 64 heads of 128 with 8 or 64 of keys, every mask at 1K
+   to 48K, masks that choose blocks at 16K to 128K, with 20, 50 and 80 % kept. quick has every mask at one length.
 
    FLOPs: 4 * area * batch * heads * head_dim, area = pairs of query and key that the mask allows, counted exactly
-   (causal: seq (seq + 1) / 2, not half the square); the softmax is not counted. Bytes: query, key, value and output
+   (causal: seq (seq + 1) / 2, not half the square); the softmax is not counted, nor that a clipped one multiplies query
+   and key twice. Bytes: query, key, value and output
    once, and 4 a row for log_sum_exp. Limit: the FLOP rate of the operands' format.
 
    On the host tiled (op/softmax_tiled.c: memory linear in seq) and openblas (op/softmax_blas.c: two products with the
    scores between), on a device plain (op/softmax_plain.cu) and cudnn (op/softmax_cudnn.c).
 
    Check, at the timed size: 64 rows of (batch, head, query), one from each of 64 equal strata, recomputed in fp64 from
-   the operands that were timed: op/softmax_reference.c. Data: seeded N(0,1).
+   the operands that were timed: op/softmax_reference.c. Data: seeded N(0,1), or with outliers (--inputs).
 
-   Limits: value vectors are as long as key vectors; no dropout, no bias. The host computes in fp32 alone. Presets leave
-   out what covers below says; the plain kernel is in them up to 0.3 TFLOP.
+   Limits: value vectors are as long as key vectors; no dropout, no bias. The plain kernel is in presets up to 0.3 TFLOP
+   without the mask. Masks that choose blocks have the time of a call as a row of its own, for the report's plot over
+   the kept share.
 
    NOTES
    - tiled on an EPYC with AVX-512, one thread, full mask, 2048 tokens, head_dim 64: 199 GFLOP/s, where FMA chains reach
@@ -30,210 +31,111 @@
    - vector_splat written as 0 + x is an addition before each broadcast, because 0 + -0 is not -0; x - 0 is none.
    - openblas takes twice the time of tiled there with OpenBLAS 0.3.21, which does not know the processor: see
      kernels/gemm.c. */
-#include "attention/prefill.h"
+#include "attention/problem/problem.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "bench/random.h"
-
 enum { CHECKED_ROWS = 64 };
-enum { AXIS_MASK, AXIS_DTYPE, AXIS_SEQ, AXIS_PAST, AXIS_TOKENS, AXIS_HIDDEN, AXIS_HEAD_DIM, AXIS_GROUP };
-
-static const char *const dtype_words[] = {"fp32", "bf16", "fp16", NULL};
 
 static const struct axis axes[] = {
-    {.name = "mask",
-     .help = mask_help,
-     .kind = AXIS_WORD,
-     .host = {"all", "all", "all"},
-     .device = {"all", "full,causal", "all"},
-     .words = mask_words},
-    {.name = "dtype",
-     .help = "format of query, key, value and output",
-     .kind = AXIS_WORD,
-     .host = {"fp32", "fp32", "fp32"},
-     .device = {"bf16", "bf16", "bf16,fp16"},
-     .words = dtype_words},
-    {.name = "seq",
-     .help = "queries of a sequence, and its keys after the past ones",
-     .kind = AXIS_INTEGER,
-     .host = {"256,2k", "256:2k:2", "256:8k:2"},
-     .device = {"512,2k", "512:16k:2", "512:16k:2"},
-     .minimum = 1,
-     .maximum = 16 * MIB},
-    {.name = "past",
-     .help = "keys before the first query, of a prompt that is read in chunks",
-     .kind = AXIS_INTEGER,
-     .host = {"0", "0", "0"},
-     .minimum = 0,
-     .maximum = 16 * MIB},
-    {.name = "tokens",
-     .help = "queries in all: batch = tokens / seq, at least 1",
-     .kind = AXIS_INTEGER,
-     .host = {"512", "2k", "8k"},
-     .device = {"4k", "16k", "16k"},
-     .minimum = 1,
-     .maximum = GIB},
-    {.name = "hidden",
-     .help = "width of the layer: heads = hidden / head_dim",
-     .kind = AXIS_INTEGER,
-     .host = {"128", "512", "512"},
-     .device = {"512", "2k", "2k"},
-     .minimum = 1,
-     .maximum = MIB},
-    {.name = "head_dim",
-     .help = "elements of a query, key or value vector",
-     .kind = AXIS_INTEGER,
-     .host = {"64", "64", "64,128"},
-     .device = {"64,128,256", "64,128,256", "64,128,256"},
-     .minimum = 1,
-     .maximum = ATTENTION_HEAD_DIM_MAX},
-    {.name = "group",
-     .help = "query heads that share a key/value head: kv_heads = heads / group",
-     .kind = AXIS_INTEGER,
-     .host = {"1,2", "1,4", "1,4"},
-     .device = {"1,2", "1,8", "1,8"},
-     .minimum = 1,
-     .maximum = MIB},
+    {PROBLEM_MASK,
+     .host = {"full,causal,causal_sliding,causal_document,strided,uniform_blocks", "all", "all"},
+     .device = {"all", "all", "all"}},
+    {PROBLEM_DTYPE, .host = {"fp32,bf16", "fp32,bf16", "fp32,bf16"}, .device = {"bf16", "bf16", "bf16,fp16"}},
+    {PROBLEM_SEQ, .host = {"256,2k", "256:2k:2", "256:16k:2"}, .device = {"512,2k", "512:16k:2", "512:128k:2,48k"}},
+    {PROBLEM_PAST, .host = {"0", "0", "0"}},
+    {PROBLEM_TOKENS, .host = {"512", "2k", "8k"}, .device = {"4k", "16k", "1,16k"}},
+    {PROBLEM_HIDDEN, .host = {"128", "512", "512"}, .device = {"512", "2k", "2k,8k"}},
+    {PROBLEM_HEAD_DIM, .host = {"64", "64", "64,128"}, .device = {"64,128,256", "64,128,256", "64,128,256"}},
+    {PROBLEM_GROUP, .host = {"1,2", "1,4", "1,4"}, .device = {"1,2", "1,8", "1,8"}},
+    {PROBLEM_WINDOW, .host = {"1k", "1k", "1k"}},
+    {PROBLEM_KEPT, .host = {"20", "20", "20,50,80"}, .device = {"20", "20,50,80", "20,50,80"}},
+    {PROBLEM_BLOCK, .host = {"128", "128", "128"}, .device = {"128", "128", "64,128"}},
+    {PROBLEM_OPTION, .host = {"none", "none", "all"}},
+    {PROBLEM_INPUTS, .host = {"normal", "normal", "normal,outliers"}, .device = {"normal", "normal", "normal"}},
     {0},
 };
 
-static struct mask *mask_of(const struct run *run) {
-    int64_t queries = run->value[AXIS_SEQ], keys = queries + run->value[AXIS_PAST];
-    return mask_new((enum mask_name)run->value[AXIS_MASK], queries, keys, MASK_WINDOW);
+/* A mask of the FlashAttention papers. */
+static bool is_paper_mask(const struct run *run) {
+    int64_t name = run->value[PROBLEM_AXIS_MASK];
+    return name == MASK_full || name == MASK_causal || name == MASK_causal_sliding;
 }
 
-static struct attention_problem problem_of(const struct run *run, const struct mask *mask) {
+/* kept and block are asked of the masks they are about. */
+static bool asks_blocks(const struct run *run) {
+    bool usual = run->value[PROBLEM_AXIS_KEPT] == 20 && run->value[PROBLEM_AXIS_BLOCK] == 128;
+    bool sweep = run->preset == PRESET_FULL || run->value[PROBLEM_AXIS_MASK] == MASK_uniform_blocks;
+    return usual || (sweep && problem_chooses_blocks(run));
+}
+
+/* LongCA-bench, in full: one sequence of 64 heads. */
+static bool covers_long(const struct run *run) {
     const int64_t *value = run->value;
-    int64_t batch = value[AXIS_TOKENS] / value[AXIS_SEQ], heads = value[AXIS_HIDDEN] / value[AXIS_HEAD_DIM];
-    struct attention_problem problem = {.batch = batch > 0 ? batch : 1,
-                                        .heads = heads,
-                                        .kv_heads = heads / value[AXIS_GROUP],
-                                        .queries = value[AXIS_SEQ],
-                                        .keys = value[AXIS_PAST] + value[AXIS_SEQ],
-                                        .head_dim = value[AXIS_HEAD_DIM],
-                                        .dtype = bench_dtype(run),
-                                        .mask = mask,
-                                        .threads = run->threads};
-    attention_pack(&problem);
-    return problem;
+    bool blocks = problem_chooses_blocks(run);
+    int64_t shortest = blocks ? 16 * KIB : KIB, longest = blocks ? 128 * KIB : 48 * KIB;
+    return value[PROBLEM_AXIS_HIDDEN] == 8 * KIB && value[PROBLEM_AXIS_TOKENS] == 1 &&
+           value[PROBLEM_AXIS_HEAD_DIM] == 128 && bench_dtype(run) == DTYPE_bf16 &&
+           value[PROBLEM_AXIS_SEQ] >= shortest && value[PROBLEM_AXIS_SEQ] <= longest &&
+           value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && asks_blocks(run);
 }
 
-static const char *decline(const struct run *run) {
-    const int64_t *value = run->value;
-    if (value[AXIS_HIDDEN] % value[AXIS_HEAD_DIM]) return "head_dim does not divide hidden";
-    if (value[AXIS_HIDDEN] / value[AXIS_HEAD_DIM] % value[AXIS_GROUP]) return "group does not divide hidden / head_dim";
-    double tokens = fmax((double)value[AXIS_TOKENS], (double)value[AXIS_SEQ]);
-    double keys = tokens / (double)value[AXIS_SEQ] * (double)(value[AXIS_PAST] + value[AXIS_SEQ]);
-    if (keys * (double)value[AXIS_HIDDEN] > 0x1p56) return "more elements than any memory holds";
-    return NULL;
+/* On the host grouped heads and bf16 at one length, but in full; openblas takes fp32, other masks in full alone. */
+static bool covers_host(const struct run *run) {
+    bool blas = strcmp(run->variant->backend, "openblas") == 0;
+    bool fp32 = bench_dtype(run) == DTYPE_fp32, grouped = run->value[PROBLEM_AXIS_GROUP] > 1;
+    bool extra = grouped || !fp32;
+    if (blas && (!fp32 || (run->preset != PRESET_FULL && !is_paper_mask(run)))) return false;
+    if (blas && (run->value[PROBLEM_AXIS_OPTION] || run->value[PROBLEM_AXIS_INPUTS])) return false;
+    return run->preset == PRESET_FULL || !extra || (run->value[PROBLEM_AXIS_SEQ] == 2 * KIB && !(grouped && !fp32));
 }
 
-/* Presets leave out a window that hides no key, which is causal again, and grouped heads at all but one head_dim. */
+/* Masks beyond the papers' three, options and outliers are asked for at one length and head size. */
 static bool covers(const struct run *run) {
     const int64_t *value = run->value;
-    bool sliding = value[AXIS_MASK] == MASK_causal_sliding, grouped = value[AXIS_GROUP] > 1;
-    int64_t grouped_head_dim = run->variant->place == PLACE_HOST ? 64 : 128;
-    return !(sliding && value[AXIS_PAST] + value[AXIS_SEQ] <= MASK_WINDOW + 1) &&
-           !(grouped && value[AXIS_HEAD_DIM] != grouped_head_dim);
+    bool device = run->variant->place == PLACE_DEVICE, full = run->preset == PRESET_FULL;
+    if (!problem_covers(run) || (!device && !covers_host(run))) return false;
+    if (device && full && value[PROBLEM_AXIS_HIDDEN] == 8 * KIB) return covers_long(run);
+    if (device && full && (value[PROBLEM_AXIS_TOKENS] == 1 || value[PROBLEM_AXIS_SEQ] > 16 * KIB)) return false;
+    bool usual = value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && !value[PROBLEM_AXIS_INPUTS];
+    if (is_paper_mask(run) && usual && asks_blocks(run)) return true;
+    int64_t length = device && run->preset != PRESET_SMOKE ? 8 * KIB : 2 * KIB;
+    bool here = value[PROBLEM_AXIS_SEQ] == length && value[PROBLEM_AXIS_HEAD_DIM] == (device ? 128 : 64) &&
+                value[PROBLEM_AXIS_GROUP] == 1 && bench_dtype(run) == (device ? DTYPE_bf16 : DTYPE_fp32);
+    bool only = value[PROBLEM_AXIS_MASK] == MASK_causal && asks_blocks(run);
+    return here && (usual ? asks_blocks(run) : only && !(value[PROBLEM_AXIS_OPTION] && value[PROBLEM_AXIS_INPUTS]));
 }
 
-const char *prefill_decline(const struct run *run, const struct attention_operator *method) {
-    struct mask *mask = mask_of(run);
-    if (!mask) return "out of host memory";
-    struct attention_problem problem = problem_of(run, mask);
-    const char *reason = method->decline(&problem);
-    mask_free(mask);
-    return reason;
-}
-
-double prefill_flops(const struct run *run) {
-    struct mask *mask = mask_of(run);
-    if (!mask) return 0;
-    struct attention_problem problem = problem_of(run, mask);
-    double flops = attention_forward_flops(&problem);
-    mask_free(mask);
-    return flops;
-}
+static const struct problem_pass forward_pass = {false, false};
 
 static void describe(const struct run *run, struct work *work) {
-    struct attention_problem problem = problem_of(run, NULL);
-    work->bytes = attention_forward_bytes(&problem);
-    work->flops = prefill_flops(run);
-    bench_add_rate(work, METRIC_flop_rate, work->flops, limit_flop_rate(run, problem.dtype));
-}
-
-static void *operand(struct run *run, size_t count, uint64_t stream) {
-    enum dtype dtype = bench_dtype(run);
-    void *data = bench_alloc(run, count * dtype_size(dtype));
-    if (run->variant->place == PLACE_HOST) random_fill(run, dtype, data, count, stream);
-    return data;
+    problem_describe(run, forward_pass, work);
+    if (problem_chooses_blocks(run)) bench_add_rate(work, METRIC_call_time, 1, (struct limit){0, NULL});
 }
 
 static void setup(struct run *run) {
-    struct prefill *prefill = bench_alloc(run, sizeof(*prefill));
-    run->state = prefill;
-    prefill->mask = mask_of(run);
-    BENCH_CHECK(run, prefill->mask);
-    prefill->problem = problem_of(run, prefill->mask);
-    const struct attention_problem *problem = &prefill->problem;
-    size_t query_count = attention_query_count(problem), key_count = attention_key_count(problem);
-    size_t output_bytes = query_count * dtype_size(problem->dtype);
-    size_t row_bytes = query_count / (size_t)problem->head_dim * sizeof(float);
-    prefill->host = (struct attention_buffers){.query = operand(run, query_count, STREAM_QUERY),
-                                               .key = operand(run, key_count, STREAM_KEY),
-                                               .value = operand(run, key_count, STREAM_VALUE),
-                                               .output = bench_alloc(run, output_bytes),
-                                               .log_sum_exp = bench_alloc(run, row_bytes)};
-    if (run->variant->place == PLACE_DEVICE) return;
-    bench_output(run, prefill->host.output, output_bytes, PLACE_HOST, false);
-    bench_output(run, prefill->host.log_sum_exp, row_bytes, PLACE_HOST, false);
-}
-
-void prefill_prepare(struct run *run, const struct attention_operator *method) {
-    struct prefill *prefill = run->state;
-    char reason[REASON_SIZE] = "";
-    prefill->method = method;
-    if (!method->prepare(&prefill->problem, &prefill->plan, reason)) bench_skip(run, "%s", reason);
-}
-
-void prefill_release(struct run *run) {
-    struct prefill *prefill = run->state;
-    if (prefill && prefill->method && prefill->method->release) prefill->method->release(&prefill->plan);
-}
-
-static void release(struct run *run) {
-    struct prefill *prefill = run->state;
-    if (prefill) mask_free(prefill->mask);
+    problem_setup(run, forward_pass);
 }
 
 static void check(struct run *run, struct verdict *verdict) {
-    struct prefill *prefill = run->state;
-    attention_check(&prefill->problem, &prefill->host, CHECKED_ROWS, run->seed, verdict);
-}
-
-const struct attention_operator *prefill_method(const struct run *run, const struct attention_operator *const *table) {
-    while (*table && strcmp((*table)->name, run->variant->name) != 0) table++;
-    return *table;
+    struct problem *state = run->state;
+    attention_check(&state->problem, &state->host, CHECKED_ROWS, run->seed, verdict);
 }
 
 static const struct attention_operator *const host_methods[] = {&softmax_tiled, &softmax_blas, NULL};
 
 static const char *decline_host(const struct run *run) {
-    return prefill_decline(run, prefill_method(run, host_methods));
+    return problem_decline_method(run, forward_pass, problem_method(run, host_methods));
 }
 
 static void setup_host(struct run *run) {
-    prefill_prepare(run, prefill_method(run, host_methods));
-    struct prefill *prefill = run->state;
-    prefill->host.workspace = bench_alloc(run, prefill->plan.workspace);
+    problem_prepare(run, problem_method(run, host_methods));
 }
 
 static void run_host(struct run *run) {
-    struct prefill *prefill = run->state;
+    struct problem *state = run->state;
     char reason[REASON_SIZE] = "";
-    if (!prefill->method->forward(&prefill->problem, &prefill->plan, &prefill->host, NULL, reason))
+    if (!state->method->forward(&state->problem, &state->plan, &state->host, NULL, reason))
         bench_fail(run, "%s", reason);
 }
 
@@ -244,14 +146,14 @@ static const struct variant variants[] = {
      .decline = decline_host,
      .setup = setup_host,
      .run = run_host,
-     .release = prefill_release},
+     .release = problem_release_plan},
     {.name = "openblas",
      .backend = "openblas",
      .place = PLACE_HOST,
      .decline = decline_host,
      .setup = setup_host,
      .run = run_host,
-     .release = prefill_release},
+     .release = problem_release_plan},
     {0},
 };
 
@@ -260,9 +162,9 @@ const struct bench bench = {.suite = "attention",
                             .question = "How fast is softmax attention over a whole prompt?",
                             .axes = axes,
                             .variants = variants,
-                            .decline = decline,
+                            .decline = problem_decline,
                             .covers = covers,
                             .describe = describe,
                             .setup = setup,
                             .check = check,
-                            .release = release};
+                            .settings = problem_settings};

@@ -32,7 +32,7 @@ extern "C" {
 #define GIB (INT64_C(1) << 30)
 #define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
-enum { AXES_MAX = 16, RATES_MAX = 4 };
+enum { AXES_MAX = 16, RATES_MAX = 4, SETTINGS_MAX = 4 };
 
 enum preset { PRESET_SMOKE, PRESET_QUICK, PRESET_FULL, PRESET_COUNT };
 enum place { PLACE_HOST, PLACE_DEVICE };
@@ -92,6 +92,7 @@ struct run {
     enum preset preset;
     uint64_t seed;
     bool zeros;        /* --data zeros */
+    bool captured;     /* --cache hot: device calls are timed in captured graphs */
     bool inject_fault; /* the harness corrupts registered outputs itself; a measure variant without them must do it */
     int threads;       /* --threads, or every core allowed to us */
     double budget;     /* seconds that a measure variant should take */
@@ -114,7 +115,15 @@ struct variant {
     void (*measure)(struct run *run); /* instead of run */
     void (*release)(struct run *run); /* optional */
     bool (*covers)(const struct run *run); /* optional, like bench.covers */
+    bool staged;                      /* the checked call waits on purpose: its time is not a first call's */
     bool no_graph;                    /* cannot be captured: --cache hot then times back-to-back calls */
+};
+
+/* An option of one program that is no axis: --name ARGUMENT. set is called once, before anything is measured; false
+   with one line in reason (512 bytes) ends the program as bad usage. */
+struct setting {
+    const char *name, *argument, *help;
+    bool (*set)(const char *word, char *reason);
 };
 
 struct bench {
@@ -133,6 +142,7 @@ struct bench {
     void (*check)(struct run *run, struct verdict *verdict);
     void (*release)(struct run *run);
     bool ranks; /* started once a rank by an MPI launcher; see ranks.h */
+    const struct setting *settings; /* optional, ended by an entry whose name is NULL; at most SETTINGS_MAX */
 };
 
 extern const struct bench bench;
@@ -179,6 +189,7 @@ void bench_add_rate(struct work *work, enum metric metric, double amount, struct
 struct limit limit_memory_bandwidth(const struct run *run);
 struct limit limit_flop_rate(const struct run *run, enum dtype dtype);
 struct limit limit_link_bandwidth(const struct run *run); /* one device to its peers, one direction; host: memory / 2 */
+struct limit limit_network_bandwidth(const struct run *run); /* of a node, one direction: --network-rate, or its ports */
 
 /* Host programs' own errors: prints file, line, expression and ends the measurement as failed. */
 #define BENCH_CHECK(run, expression)                                                                                   \

@@ -32,6 +32,8 @@ struct device_backend {
     bool (*time_hot)(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
     /* Plain: events around each call, no flush, no spin kernel; for calls that synchronize inside or involve peers. */
     bool (*time_plain)(struct run *run, double *seconds, size_t count, char *reason);
+    void (*delay)(double seconds); /* behind every timed call from now on the stream waits so long; negative: no more */
+    bool (*delay_cost)(double *seconds, char *reason); /* what the waiting costs beyond its seconds */
     int (*multiprocessors)(void);
     double (*clock_maximum)(void);                     /* Hz, boost clock of the multiprocessors */
     struct limit (*memory_bandwidth)(void);

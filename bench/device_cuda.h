@@ -24,6 +24,8 @@ bool device_cuda_time_start(char *reason); /* once, after the stream exists: eve
 void device_cuda_recover(void); /* a callback that left by bench_fail: let the stream go, end its capture. Cheap */
 bool device_cuda_time_cold(struct run *run, double *seconds, size_t count, char *reason);
 bool device_cuda_time_hot(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
+void device_cuda_delay(double seconds);
+bool device_cuda_delay_cost(double *seconds, char *reason);
 bool device_cuda_time_plain(struct run *run, double *seconds, size_t count, char *reason);
 
 /* device_cuda_peaks.cu */

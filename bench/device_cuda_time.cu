@@ -13,6 +13,7 @@
 #include <sched.h>
 
 #include "device_cuda.h"
+#include "statistics.h"
 #include "telemetry.h"
 
 enum { BATCH = 24, FLUSH_FACTOR = 2, FLUSH_THREADS = 512 };
@@ -34,6 +35,7 @@ static struct {
     uint4 *flush;
     size_t flush_count;
     int flush_blocks;
+    long long delay; /* ns behind every call; negative: none */
 } timer;
 
 /* What a sample is: `calls` calls, or one replay of a graph that holds them. */
@@ -58,6 +60,11 @@ static __global__ void hold_stream(volatile struct hold *hold, unsigned ticket, 
         }
         __nanosleep(200);
     }
+}
+
+static __global__ void wait_for_nanoseconds(long long wanted) {
+    unsigned long long start = nanoseconds();
+    while ((long long)(nanoseconds() - start) < wanted) continue;
 }
 
 /* The store happens next to never, which the compiler cannot know; nobody reads what it stores. */
@@ -98,7 +105,25 @@ static bool enqueue_hold(char *reason) {
     return true;
 }
 
-/* Both kernels run once here: a kernel is loaded when first launched, and loading one may wait for the device, which
+void device_cuda_delay(double seconds) {
+    timer.delay = seconds < 0 ? -1 : (long long)(seconds * 1e9);
+}
+
+static bool enqueue_delay(char *reason) {
+    wait_for_nanoseconds<<<1, 1, 0, device_cuda_stream()>>>(timer.delay);
+    DEVICE_CHECK(reason, cudaGetLastError());
+    return true;
+}
+
+static bool enqueue_calls(struct run *run, size_t calls, char *reason) {
+    for (size_t call = 0; call < calls; call++) {
+        run->variant->run(run);
+        if (timer.delay >= 0 && !enqueue_delay(reason)) return false;
+    }
+    return true;
+}
+
+/* All kernels run once here: a kernel is loaded when first launched, and loading one may wait for the device, which
    must not happen behind the holding kernel. */
 bool device_cuda_time_start(char *reason) {
     int device = device_cuda_index(), l2_bytes, multiprocessors, blocks;
@@ -118,7 +143,9 @@ bool device_cuda_time_start(char *reason) {
     DEVICE_CHECK(reason, cudaMalloc((void **)&timer.flush, timer.flush_count * sizeof *timer.flush));
     DEVICE_CHECK(reason, cudaMemsetAsync(timer.flush, 0x01, timer.flush_count * sizeof *timer.flush,
                                          device_cuda_stream()));
-    if (!enqueue_hold(reason) || !enqueue_flush(reason)) return false;
+    timer.delay = 0;
+    if (!enqueue_hold(reason) || !enqueue_flush(reason) || !enqueue_delay(reason)) return false;
+    timer.delay = -1;
     let_go();
     DEVICE_CHECK(reason, cudaStreamSynchronize(device_cuda_stream()));
     return true;
@@ -150,9 +177,8 @@ static bool enqueue_sample(struct run *run, const struct sample *sample, int ind
     cudaStream_t stream = device_cuda_stream();
     if (sample->flush && !enqueue_flush(reason)) return false;
     DEVICE_CHECK(reason, cudaEventRecord(timer.before[index], stream));
-    size_t calls = sample->graph != NULL ? 0 : sample->calls;
     if (sample->graph != NULL) DEVICE_CHECK(reason, cudaGraphLaunch(sample->graph, stream));
-    for (size_t call = 0; call < calls; call++) run->variant->run(run);
+    else if (!enqueue_calls(run, sample->calls, reason)) return false;
     DEVICE_CHECK(reason, cudaEventRecord(timer.after[index], stream));
     return true;
 }
@@ -182,6 +208,34 @@ static bool time_samples(struct run *run, const struct sample *sample, double *s
     return true;
 }
 
+/* What one kernel more costs in the stream, as the median of many: a call is a kernel that waits, alone and with
+   another one behind it that waits for nothing. Alternating, so that no change of the clock comes in between. */
+bool device_cuda_delay_cost(double *seconds, char *reason) {
+    const double call = 20e-6;
+    double differences[BATCH / 2];
+    device_cuda_recover();
+    if (!enqueue_hold(reason)) return false;
+    for (int i = 0; i < BATCH; i++) {
+        DEVICE_CHECK(reason, cudaEventRecord(timer.before[i], device_cuda_stream()));
+        device_cuda_delay(call);
+        if (!enqueue_delay(reason)) return false;
+        device_cuda_delay(0);
+        if (i % 2 != 0 && !enqueue_delay(reason)) return false;
+        DEVICE_CHECK(reason, cudaEventRecord(timer.after[i], device_cuda_stream()));
+    }
+    device_cuda_delay(-1);
+    let_go();
+    if (!wait_for(timer.after[BATCH - 1], reason)) return false;
+    for (int i = 0; i < BATCH / 2; i++) {
+        float alone, two;
+        DEVICE_CHECK(reason, cudaEventElapsedTime(&alone, timer.before[2 * i], timer.after[2 * i]));
+        DEVICE_CHECK(reason, cudaEventElapsedTime(&two, timer.before[2 * i + 1], timer.after[2 * i + 1]));
+        differences[i] = (two - alone) * 1e-3;
+    }
+    *seconds = statistics(differences, BATCH / 2).median;
+    return true;
+}
+
 bool device_cuda_time_cold(struct run *run, double *seconds, size_t count, char *reason) {
     struct sample sample = {.calls = 1, .graph = NULL, .flush = true, .hold = true};
     return time_samples(run, &sample, seconds, count, reason);
@@ -197,8 +251,10 @@ static bool capture(struct run *run, size_t calls, cudaGraphExec_t *executable, 
     cudaGraph_t graph = NULL;
     device_cuda_recover();
     DEVICE_CHECK(reason, cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-    for (size_t call = 0; call < calls; call++) run->variant->run(run);
+    bool enqueued = enqueue_calls(run, calls, reason);
     DEVICE_CHECK(reason, cudaStreamEndCapture(stream, &graph));
+    if (!enqueued && graph != NULL) cudaGraphDestroy(graph);
+    if (!enqueued) return false;
     cudaError_t status = cudaGraphInstantiate(executable, graph, 0);
     cudaGraphDestroy(graph);
     DEVICE_CHECK(reason, status);

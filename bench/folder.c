@@ -168,7 +168,7 @@ static void open_files(void) {
         die(EXIT_USAGE, "%s: another run is writing here", path[FILE_JOURNAL]);
 }
 
-void rows_open(const struct options *options) {
+static void open_rows(const struct options *options, bool first) {
     struct text headers[2] = {{0}, {0}};
     rows_header(&headers[0], &headers[1]);
     if (options->out == NULL) {
@@ -181,8 +181,8 @@ void rows_open(const struct options *options) {
         make_folder(options->out);
         for (int file = 0; file < FILE_COUNT; file++)
             snprintf(path[file], sizeof path[file], "%s/%s%s", options->out, bench.name, endings[file]);
-        if (!manifest_write(options->out, options->command_line, reason)) die(EXIT_USAGE, "%s", reason);
-        if (!manifest_check(options->out, reason)) die(EXIT_USAGE, "%s", reason);
+        if (first && !manifest_write(options->out, options->command_line, reason)) die(EXIT_USAGE, "%s", reason);
+        if (first && !manifest_check(options->out, reason)) die(EXIT_USAGE, "%s", reason);
         check_presence();
         open_files();
         drop_torn_line();
@@ -196,6 +196,14 @@ void rows_open(const struct options *options) {
     }
     text_release(&headers[0]);
     text_release(&headers[1]);
+}
+
+void rows_open(const struct options *options) {
+    open_rows(options, true);
+}
+
+void rows_take_over(const struct options *options) {
+    if (options->out != NULL) open_rows(options, false);
 }
 
 bool rows_known(const char *key) {

@@ -50,9 +50,13 @@ struct options {
     const char *out, *resume;            /* folders; out is set from resume too */
     bool failed_in_flight;
     bool zeros, inject_fault;
+    double slowdown;                     /* share of its time by which a timed call is delayed on purpose; 0: none */
     uint64_t seed;
     int launch, threads, device;
     double time_cap, case_timeout;       /* seconds; 0: the preset's */
+    size_t iterations;                   /* samples of a case; 0: as many as it takes */
+    double network_rate;                 /* GB/s; 0: as the ports say */
+    int warm_calls, graph_calls;         /* -1 and 0: as many as it takes */
     char command_line[1024];
 };
 
@@ -119,7 +123,13 @@ struct shared {
 /* options.c */
 void options_parse(int argc, char **argv, struct options *options); /* exits with 2 on a bad word */
 void options_help(FILE *out);
+void option_set(struct options *options, const char *name, const char *word); /* as --name word */
 void option_name(const struct axis *axis, char *name, size_t size); /* the axis's option: '-' for '_' */
+/* aliases.c: the flags of nccl-tests */
+const char *aliases_short_options(void);           /* for getopt; "" where the program does not use ranks */
+bool aliases_take(int letter, const char *word);   /* false: no such flag */
+void aliases_apply(struct options *options);       /* after all options are read; exits with 2 on a bad word */
+void aliases_help(FILE *out);
 /* values.c: false with a one-line reason */
 bool values_expand(const struct axis *axis, const char *list, struct values *values, char *reason);
 const char *axis_list(const struct axis *axis, const struct options *options, int index, enum place place);

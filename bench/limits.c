@@ -1,5 +1,6 @@
 /* limits.c: the physical limits a row is held against: measured on the host, from properties on a device. */
 #include "limits_host.h"
+#include "network.h"
 #include "session.h"
 #include "topology.h"
 
@@ -40,4 +41,15 @@ struct limit limit_flop_rate(const struct run *run, enum dtype dtype) {
 struct limit limit_link_bandwidth(const struct run *run) {
     if (on_device(run)) return device_backend->link_bandwidth();
     return (struct limit){host_limits()->bandwidth / 2, "measured copies / 2"};
+}
+
+/* Rank 0 asks its own ports; nodes of a cluster that is worth the name are alike. */
+struct limit limit_network_bandwidth(const struct run *run) {
+    static struct limit ports;
+    static bool asked;
+    double given = ((const struct session *)run)->options->network_rate;
+    if (given > 0) return (struct limit){given * 1e9, "network rate as given"};
+    if (!asked) ports = network_bandwidth("/sys");
+    asked = true;
+    return ports;
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lifeline.h"
 #include "rows.h"
 #include "topology.h"
 
@@ -75,11 +76,52 @@ static void refuse_names(void) {
                 die(EXIT_USAGE, "an axis cannot be called '%s': a column or an option is", axis->name);
 }
 
+static const struct options *asked; /* for what happens before there is a plan */
+
+/* The row of a launch that did not get as far as a case. */
+static void write_lonely_row(enum status status, const char *reason) {
+    const struct variant *variant = asked->places == PLACES_DEVICE || bench.variants[0].name == NULL
+                                        ? &cuda_variants[0] : &bench.variants[0];
+    const struct measurement measurement = {.variant = variant, .absent = reason};
+    struct outcome outcome = {.status = status, .memory = -1, .clock_mhz = -1, .power_w = -1, .throttled = -1};
+    char key[KEY_SIZE];
+    if (variant->name == NULL) return;
+    snprintf(outcome.reason, REASON_SIZE, "%s", reason);
+    rows_open(asked);
+    measurement_key(asked, &measurement, key);
+    if (!rows_known(key)) rows_write(asked, share(sizeof(struct shared)), &measurement, &outcome);
+}
+
+/* How many ranks the launcher says it started, asked before MPI may change the environment; 0: it says nothing. */
+static int ranks_by_launcher(void) {
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++)
+        if (getenv(sizes[i]) != NULL) return atoi(getenv(sizes[i]));
+    return 0;
+}
+
+/* Ranks that a launcher of another MPI starts know nothing of one another: each would measure alone. */
+static void refuse_lone(int launched) {
+    char reason[REASON_SIZE], host[64] = "";
+    if (rank_backend->size() > 1 || launched <= 1 || asked->action == ACTION_LIST) return;
+    gethostname(host, sizeof host - 1);
+    snprintf(reason, sizeof reason, "the launcher started %d ranks and this MPI sees one: rank 0 on %s is alone (use "
+             "this MPI's own mpirun, or srun --mpi=pmix)", launched, host);
+    if (speaks()) {
+        fprintf(stderr, "%s: %s\n", bench.name, reason);
+        write_lonely_row(STATUS_failed, reason);
+    }
+    lifeline_leave();
+    rank_backend->finish();
+    _Exit(EXIT_WRONG);
+}
+
 static void agree(const struct options *options) {
     char reason[REASON_SIZE];
     if (ranks_agree(options->command_line, reason)) return;
     bool first = rank_backend->rank() == 0;
     if (first) fprintf(stderr, "%s: %s\n", bench.name, reason);
+    lifeline_leave();
     rank_backend->finish();
     _Exit(EXIT_USAGE);
 }
@@ -129,10 +171,19 @@ int main(int argc, char **argv) {
     case ACTION_MEASURE: break;
     }
     if (rank_backend != NULL) {
+        int launched = ranks_by_launcher();
+        asked = &options;
+        speaks();
+        lifeline_arrive(options.case_timeout, write_lonely_row);
         rank_backend->start();
+        lifeline_connect();
+        refuse_lone(launched);
         agree(&options);
     }
     int status = run(&options);
-    if (rank_backend != NULL) rank_backend->finish();
+    if (rank_backend != NULL) {
+        lifeline_leave();
+        rank_backend->finish();
+    }
     return status;
 }

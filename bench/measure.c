@@ -74,12 +74,13 @@ void bench_fail(struct run *run, const char *format, ...) {
 }
 
 void bench_note(struct run *run, const char *format, ...) {
-    char *reason = session_of(run)->outcome->reason;
-    size_t used = strlen(reason);
+    struct session *session = session_of(run);
+    size_t used = strlen(session->note);
     va_list arguments;
     va_start(arguments, format);
-    if (used > 0 && used + 2 < REASON_SIZE) used += (size_t)snprintf(reason + used, REASON_SIZE - used, "; ");
-    vsnprintf(reason + used, REASON_SIZE - used, format, arguments);
+    if (used > 0) used += (size_t)snprintf(session->note + used, sizeof session->note - used, "; ");
+    if (used < sizeof session->note)
+        vsnprintf(session->note + used, sizeof session->note - used, format, arguments);
     va_end(arguments);
 }
 
@@ -130,8 +131,11 @@ static void check(struct session *session) {
         outputs_poison(session);
         if (variant->reset != NULL) variant->reset(run);
         synchronize(session);
+        if (rank_backend != NULL) rank_backend->barrier(); /* or the first call would hold the others' setup */
+        double start = bench_seconds();
         variant->run(run);
         synchronize(session);
+        session->first_call = bench_seconds() - start;
     }
     if (run->inject_fault) outputs_corrupt(session);
     if (variant->fetch != NULL) variant->fetch(run);
@@ -170,6 +174,14 @@ static void add_rates(struct session *session, double *seconds, size_t count) {
                 rate->amount / timing.median / peak;
         }
     }
+}
+
+/* With ranks the first call connects them and chooses an algorithm, which no other call does. */
+static void add_first_call(struct session *session) {
+    const struct limit none = {0, NULL};
+    if (rank_backend == NULL || session->run.variant->staged) return;
+    rank_backend->maximum(&session->first_call, 1);
+    new_figure(session, METRIC_first_call, none)->value = rate_value(METRIC_first_call, 1, session->first_call);
 }
 
 /* Counters of one more call, outside the timing. */
@@ -224,6 +236,7 @@ static void time_and_report(struct session *session) {
     note_interruptions(session, lost, start);
     read_telemetry(session);
     add_rates(session, seconds, count);
+    add_first_call(session);
     add_counters(session);
 }
 
@@ -233,6 +246,7 @@ static void stages(struct session *session) {
     const char *reason = b->decline != NULL ? b->decline(run) : NULL;
     if (reason == NULL && run->variant->decline != NULL) reason = run->variant->decline(run);
     if (reason != NULL) session_end(session, STATUS_skipped, reason);
+    slowdown_admit(session);
     enter(session, PHASE_SETUP);
     if (b->describe != NULL) b->describe(run, &session->outcome->work);
     if (b->setup != NULL) b->setup(run);
@@ -261,7 +275,8 @@ void measure(const struct options *options, struct shared *shared, const struct 
     bool device = measurement->variant->place == PLACE_DEVICE;
     session->run = (struct run){
         .bench = &bench, .variant = measurement->variant, .value = measurement->value, .preset = options->preset,
-        .seed = options->seed, .zeros = options->zeros, .inject_fault = options->inject_fault,
+        .seed = options->seed, .zeros = options->zeros,
+        .captured = options->cache == CACHE_HOT, .inject_fault = options->inject_fault,
         .threads = options->threads, .budget = options->time_cap, .case_timeout = options->case_timeout,
         .rank = rank_backend != NULL ? rank_backend->rank() : 0,
         .rank_count = rank_backend != NULL ? rank_backend->size() : 1,
@@ -277,6 +292,10 @@ void measure(const struct options *options, struct shared *shared, const struct 
         if (setjmp(session->end) == 0) stages(session);
         release(session);
         blocks_release(session);
+    }
+    if (outcome->status == STATUS_ok && session->note[0] != '\0') {
+        size_t used = strlen(outcome->reason);
+        snprintf(outcome->reason + used, REASON_SIZE - used, "%s%s", used > 0 ? "; " : "", session->note);
     }
     if (outcome->status != STATUS_ok) outcome_release(outcome); /* a figure of a wrong result is no figure */
     free(session);

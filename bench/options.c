@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "lifeline.h"
 #include "rows.h"
 
 static const struct {
@@ -17,18 +18,24 @@ static const struct {
 #undef OPTION
 };
 enum { TABLE_COUNT = ARRAY_LENGTH(table) };
+_Static_assert(TABLE_COUNT + AXES_MAX < '?', "getopt tells long options, by index, from letters");
 
 const char *const preset_names[PRESET_COUNT + 1] = {"smoke", "quick", "full", NULL};
 _Static_assert(PRESET_FULL == 2, "preset_names follows enum preset");
 
+/* Told once: an MPI that was started alone may put its own rank 0 into the environment. */
 bool speaks(void) {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    if (!bench.ranks) return true;
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+    static int answer = -1;
+    if (answer < 0) answer = 1;
+    else return answer;
+    for (size_t i = 0; bench.ranks && i < ARRAY_LENGTH(names); i++) {
         const char *value = getenv(names[i]);
-        if (value != NULL) return strcmp(value, "0") == 0;
+        if (value == NULL) continue;
+        answer = strcmp(value, "0") == 0;
+        break;
     }
-    return true;
+    return answer;
 }
 
 int die_base = 0;
@@ -40,6 +47,7 @@ void die(int status, const char *format, ...) {
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     if (speaks()) fprintf(stderr, "%s: %s\n", bench.name, message);
+    lifeline_die(message);
     fflush(NULL);
     _Exit(die_base + status);
 }
@@ -82,7 +90,7 @@ static void check_axis_list(const struct axis *axis, const char *list) {
     if (!right) die(EXIT_USAGE, "--%s: %s", name, reason);
 }
 
-static void set_option(struct options *options, const char *name, const char *word) {
+void option_set(struct options *options, const char *name, const char *word) {
     static const char *const caches[] = {"cold", "hot", NULL}, *const datas[] = {"random", "zeros", NULL};
     static const char *const places[] = {"all", "host", "device", NULL};
     static const char *const pacings[] = {"synchronized", "back_to_back", NULL};
@@ -97,6 +105,10 @@ static void set_option(struct options *options, const char *name, const char *wo
     else if (IS("seed")) options->seed = (uint64_t)number(name, word, 0, 9e15, true);
     else if (IS("threads")) options->threads = (int)number(name, word, 1, 65536, true);
     else if (IS("device")) options->device = (int)number(name, word, 0, 1023, true);
+    else if (IS("iterations")) options->iterations = (size_t)number(name, word, 1, 1e6, true);
+    else if (IS("warm-up")) options->warm_calls = (int)number(name, word, 0, 1e6, true);
+    else if (IS("graph-calls")) options->graph_calls = (int)number(name, word, 1, 1e5, true);
+    else if (IS("network-rate")) options->network_rate = number(name, word, 1e-3, 1e6, false);
     else if (IS("time-cap")) options->time_cap = number(name, word, 1e-3, 1e6, false);
     else if (IS("case-timeout")) options->case_timeout = number(name, word, 1e-2, 1e6, false);
     else if (IS("out")) options->out = word;
@@ -104,6 +116,7 @@ static void set_option(struct options *options, const char *name, const char *wo
     else if (IS("failed-in-flight")) options->failed_in_flight = true;
     else if (IS("launch")) options->launch = (int)number(name, word, 1, 1e6, true);
     else if (IS("inject-fault")) options->inject_fault = true;
+    else if (IS("inject-slowdown")) options->slowdown = number(name, word, 0.01, 1000, false) / 100;
     else if (IS("list")) options->action = ACTION_LIST;
     else if (IS("describe")) options->action = ACTION_DESCRIBE;
     else if (IS("schema")) options->action = ACTION_SCHEMA;
@@ -111,6 +124,17 @@ static void set_option(struct options *options, const char *name, const char *wo
     else if (IS("help")) options->action = ACTION_HELP;
     else abort();
 #undef IS
+}
+
+static size_t setting_count(void) {
+    size_t count = 0;
+    while (bench.settings != NULL && bench.settings[count].name != NULL) count++;
+    return count;
+}
+
+static void apply_setting(const struct setting *setting, const char *word) {
+    char reason[REASON_SIZE] = "";
+    if (!setting->set(word, reason)) die(EXIT_USAGE, "--%s: %s", setting->name, reason);
 }
 
 static void unknown_option(char **argv, int index) {
@@ -123,6 +147,8 @@ static void unknown_option(char **argv, int index) {
         option_name(&bench.axes[i], name, sizeof name);
         length += (size_t)snprintf(valid + length, sizeof valid - length, " --%s", name);
     }
+    for (size_t i = 0; i < setting_count(); i++)
+        length += (size_t)snprintf(valid + length, sizeof valid - length, " --%s", bench.settings[i].name);
     die(EXIT_USAGE, "'%s' is no option, or lacks its value, or is ambiguous; valid:%s", argv[index], valid);
 }
 
@@ -167,8 +193,8 @@ static void apply_defaults(struct options *options, int argc, char **argv) {
 }
 
 void options_parse(int argc, char **argv, struct options *options) {
-    *options = (struct options){.preset = PRESET_QUICK, .seed = 1, .launch = 1, .device = -1};
-    struct option long_options[TABLE_COUNT + AXES_MAX + 1] = {0};
+    *options = (struct options){.preset = PRESET_QUICK, .seed = 1, .launch = 1, .device = -1, .warm_calls = -1};
+    struct option long_options[TABLE_COUNT + AXES_MAX + SETTINGS_MAX + 1] = {0};
     static char names[AXES_MAX][64];
     size_t count = 0;
     for (; count < TABLE_COUNT; count++)
@@ -178,20 +204,26 @@ void options_parse(int argc, char **argv, struct options *options) {
         option_name(&bench.axes[i], names[i], sizeof names[i]);
         long_options[count] = (struct option){names[i], required_argument, NULL, (int)count};
     }
+    for (size_t i = 0; i < setting_count(); i++, count++)
+        long_options[count] = (struct option){bench.settings[i].name, required_argument, NULL, (int)count};
     opterr = 0;
     for (;;) {
-        int index = optind, choice = getopt_long(argc, argv, "", long_options, NULL);
+        int index = optind, choice = getopt_long(argc, argv, aliases_short_options(), long_options, NULL);
         if (choice == -1) break;
         if (choice == '?') unknown_option(argv, index < argc ? index : argc - 1);
-        if ((size_t)choice >= TABLE_COUNT) {
+        if (aliases_take(choice, optarg)) continue;
+        if ((size_t)choice >= TABLE_COUNT + axis_count()) {
+            apply_setting(&bench.settings[(size_t)choice - TABLE_COUNT - axis_count()], optarg);
+        } else if ((size_t)choice >= TABLE_COUNT) {
             size_t axis = (size_t)choice - TABLE_COUNT;
             check_axis_list(&bench.axes[axis], optarg);
             options->axis_list[axis] = optarg;
         } else {
-            set_option(options, table[choice].name, optarg);
+            option_set(options, table[choice].name, optarg);
         }
     }
     if (optind < argc) die(EXIT_USAGE, "'%s' is no option; options begin with --; see --help", argv[optind]);
+    aliases_apply(options);
     apply_defaults(options, argc, argv);
 }
 
@@ -218,6 +250,10 @@ void options_help(FILE *out) {
     for (size_t i = 0; i < TABLE_COUNT; i++)
         fprintf(out, "  --%s%s%s\n      %s\n", table[i].name, table[i].argument != NULL ? " " : "",
                 table[i].argument != NULL ? table[i].argument : "", table[i].help);
+    for (size_t i = 0; i < setting_count(); i++)
+        fprintf(out, "  --%s %s\n      %s\n", bench.settings[i].name, bench.settings[i].argument,
+                bench.settings[i].help);
+    aliases_help(out);
     fprintf(out, "\nAxes (a LIST is values between commas; integers may end in k, m, g, t for powers of 1024;\n"
                  "a:b:f goes from a to b by the factor f, a:b:+s by steps of s)\n");
     for (size_t i = 0; i < axis_count(); i++) help_axis(out, &bench.axes[i]);

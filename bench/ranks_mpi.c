@@ -12,7 +12,8 @@
 
 static int world_rank, world_size = 1, rank_on_node, ranks_on_node = 1;
 static int *node;        /* by rank of the launch */
-static MPI_Comm *group;  /* by number of ranks, once split */
+static int *turn;        /* by rank: its place where nodes give one rank each in turn */
+static MPI_Comm *group;  /* by placement and number of ranks, once split; see cell */
 static bool *group_made; /* a group that does not hold this rank is MPI_COMM_NULL and made all the same */
 
 static void *allocate(size_t count, size_t size) {
@@ -39,6 +40,22 @@ static void find_nodes(void) {
     for (int r = 0; r < world_size; r++) node[r] = node[r] == r ? count++ : node[node[r]];
 }
 
+/* Rounds over the nodes: in round k the k-th rank of each node that has so many. */
+static void take_in_turn(void) {
+    turn = allocate((size_t)world_size, sizeof *turn);
+    int *before = allocate((size_t)world_size, sizeof *before), taken = 0; /* before: ranks ahead on the same node */
+    for (int r = 0; r < world_size; r++)
+        for (int earlier = 0; earlier < r; earlier++) before[r] += node[earlier] == node[r];
+    for (int round = 0; taken < world_size; round++)
+        for (int r = 0; r < world_size; r++)
+            if (before[r] == round) turn[r] = taken++;
+    free(before);
+}
+
+static size_t cell(struct rank_set set) {
+    return (size_t)set.placement * ((size_t)world_size + 1) + (size_t)set.ranks;
+}
+
 static void start(void) {
     int running;
     MPI_Initialized(&running);
@@ -52,8 +69,9 @@ static void start(void) {
         MPI_Abort(MPI_COMM_WORLD, 1);
     }
     find_nodes();
-    group = allocate((size_t)world_size + 1, sizeof *group);
-    group_made = allocate((size_t)world_size + 1, sizeof *group_made);
+    take_in_turn();
+    group = allocate(PLACEMENT_COUNT * ((size_t)world_size + 1), sizeof *group);
+    group_made = allocate(PLACEMENT_COUNT * ((size_t)world_size + 1), sizeof *group_made);
 }
 
 static void finish(void) {
@@ -61,8 +79,9 @@ static void finish(void) {
     MPI_Initialized(&running);
     MPI_Finalized(&over);
     if (!running || over) return;
-    for (int ranks = 1; ranks <= world_size; ranks++)
-        if (group_made[ranks] && group[ranks] != MPI_COMM_NULL) MPI_Comm_free(&group[ranks]);
+    for (size_t i = 0; i < PLACEMENT_COUNT * ((size_t)world_size + 1); i++)
+        if (group_made[i] && group[i] != MPI_COMM_NULL) MPI_Comm_free(&group[i]);
+    free(turn);
     free(group);
     free(group_made);
     free(node);
@@ -113,29 +132,60 @@ static const struct rank_backend table = {
 };
 const struct rank_backend *const rank_backend = &table;
 
-MPI_Comm ranks_mpi_group(int ranks) {
-    if (!group_made[ranks]) {
-        MPI_Comm_split(MPI_COMM_WORLD, world_rank < ranks ? 0 : MPI_UNDEFINED, world_rank, &group[ranks]);
-        group_made[ranks] = true;
+/* Is this rank of the launch in the set? */
+static bool holds(struct rank_set set, int of_rank) {
+    int stride = world_size / set.ranks;
+    switch (set.placement) {
+    case PLACEMENT_STRIDED: return of_rank % stride == 0 && of_rank / stride < set.ranks;
+    case PLACEMENT_SPREAD: return turn[of_rank] < set.ranks;
+    default: return of_rank < set.ranks;
     }
-    return group[ranks];
+}
+
+int ranks_mpi_member(struct rank_set set, int index) {
+    int before = 0;
+    for (int r = 0; r < world_size; r++)
+        if (holds(set, r) && before++ == index) return r;
+    return -1;
+}
+
+bool ranks_mpi_same(struct rank_set a, struct rank_set b) {
+    for (int r = 0; r < world_size; r++)
+        if (holds(a, r) != holds(b, r)) return false;
+    return true;
+}
+
+MPI_Comm ranks_mpi_group(struct rank_set set) {
+    size_t at = cell(set);
+    if (!group_made[at]) {
+        MPI_Comm_split(MPI_COMM_WORLD, holds(set, world_rank) ? 0 : MPI_UNDEFINED, world_rank, &group[at]);
+        group_made[at] = true;
+    }
+    return group[at];
 }
 
 int ranks_mpi_node(int of_rank) { return node[of_rank]; }
 
-int ranks_mpi_nodes(int ranks) {
-    int highest = 0;
-    for (int r = 0; r < ranks; r++)
-        if (node[r] > highest) highest = node[r];
-    return highest + 1; /* numbered in the order of their lowest ranks, so none is left out */
+/* The nodes of a set, and the most of its ranks on one. */
+static int count_nodes(struct rank_set set, int *fullest) {
+    int nodes = 0, *here = allocate((size_t)world_size, sizeof *here);
+    *fullest = 0;
+    for (int r = 0; r < world_size; r++) {
+        if (!holds(set, r)) continue;
+        nodes += here[node[r]]++ == 0;
+        if (here[node[r]] > *fullest) *fullest = here[node[r]];
+    }
+    free(here);
+    return nodes;
 }
 
-int ranks_mpi_per_node(int ranks) {
-    int fullest = 0;
-    for (int n = 0; n < ranks_mpi_nodes(ranks); n++) {
-        int here = 0;
-        for (int r = 0; r < ranks; r++) here += node[r] == n;
-        if (here > fullest) fullest = here;
-    }
+int ranks_mpi_nodes(struct rank_set set) {
+    int fullest;
+    return count_nodes(set, &fullest);
+}
+
+int ranks_mpi_per_node(struct rank_set set) {
+    int fullest;
+    count_nodes(set, &fullest);
     return fullest;
 }

@@ -12,6 +12,8 @@
 enum { SCHEMA_VERSION = 1 };
 
 void rows_open(const struct options *options);
+/* The process that had them open is lost, and what it wrote stays; quick, as there may be a second left for it. */
+void rows_take_over(const struct options *options);
 bool rows_known(const char *key);              /* already in the folder */
 const char *rows_in_flight(void);              /* key that was under way when the run died, NULL: none */
 void rows_start(const char *key);

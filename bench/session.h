@@ -28,6 +28,8 @@ struct session {
     int block_count;
     struct output outputs[OUTPUTS_MAX];
     int output_count;
+    char note[256];    /* what else to know, for an ok row */
+    double first_call; /* seconds of the call that is checked */
     double overhead; /* seconds a sample spent outside the timed region */
     jmp_buf end; /* bench_skip and bench_fail come back here */
     bool ended;
@@ -44,6 +46,11 @@ void blocks_release(struct session *session);
 double blocks_held(const struct session *session);
 /* timing.c: fills one set of samples, seconds of one call; returns their number */
 size_t time_variant(struct session *session, double **seconds);
+void take_samples(struct session *session, double *seconds, size_t count, size_t calls); /* on every rank */
+/* slowdown.c: --inject-slowdown. Each does nothing where it is not asked for */
+void slowdown_admit(struct session *session); /* says so in the row; ends a measurement that cannot be slowed */
+void slowdown_prepare(struct session *session, double estimate, size_t calls); /* device: before samples are taken */
+void slowdown_wait(const struct session *session, double start); /* host: at the end of a sample begun at start */
 /* limits.c */
 void limits_use(struct shared *shared, int threads);
 

@@ -3,8 +3,8 @@
    The supervisor never touches CUDA, MPI or OpenMP, so that it may fork at any time. A worker that crashes, hangs past
    the case's time limit, or says that its context is spent, is replaced by a fresh one, and the measurement it was at
    becomes a row. With MPI there is no fork (a launcher's process must be the one that initializes): the measurements run
-   inline, a thread watches the clock, and what cannot be survived ends the launch; run_all.sh then starts it again with
-   --resume. */
+   inline, a thread watches clock and ranks (lifeline.h), and what cannot be survived ends the launch, after its row is
+   written; run_all.sh then starts it again with --resume. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "counters.h"
+#include "lifeline.h"
 #include "rows.h"
 #include "session.h"
 #include "telemetry.h"
@@ -32,12 +33,21 @@ struct context {
     struct shared *shared;
 };
 
+/* Of an inline run whose end the lifeline's thread has decided: it alone goes on. */
+static struct {
+    const struct context *context;
+    volatile bool decided;
+    pthread_t by;
+    bool took_over; /* rank 0 is lost: this rank writes in its place */
+} ending;
+
 static bool writes(void) {
-    return rank_backend == NULL || rank_backend->rank() == 0;
+    return rank_backend == NULL || rank_backend->rank() == 0 || ending.took_over;
 }
 
 static void finish_row(const struct context *context, size_t index, struct outcome *outcome) {
     struct shared *shared = context->shared;
+    while (ending.decided && !pthread_equal(pthread_self(), ending.by)) pause();
     if (writes()) {
         shared->phase = PHASE_WRITING;
         rows_write(context->options, shared, &context->plan->list[index], outcome);
@@ -104,13 +114,12 @@ static bool begin_together(const struct context *context, size_t index) {
     return wanted;
 }
 
-/* A rank that failed leaves its peers inside a call that will never end. */
-static void end_launch(const struct outcome *outcome) {
-    char host[256] = "";
+/* A rank that failed leaves its peers inside a call that will never end, so the launch ends with it. */
+static void name_rank(struct outcome *outcome) {
+    char host[256] = "", reason[REASON_SIZE];
     gethostname(host, sizeof host - 1);
-    fprintf(stderr, "%s: rank %d on %s: %s\n", bench.name, rank_backend->rank(), host, outcome->reason);
-    fflush(NULL);
-    rank_backend->abort(EXIT_RESTART);
+    snprintf(reason, sizeof reason, "rank %d on %s: %.200s", rank_backend->rank(), host, outcome->reason);
+    memcpy(outcome->reason, reason, sizeof reason);
 }
 
 static void run_from(const struct context *context, size_t first) {
@@ -124,9 +133,15 @@ static void run_from(const struct context *context, size_t first) {
         }
         struct outcome outcome;
         measure(context->options, context->shared, measurement, &outcome);
-        bool failed = outcome.status == STATUS_failed;
+        bool failed = outcome.status == STATUS_failed, alone = failed && rank_backend != NULL;
+        char reason[REASON_SIZE];
+        memcpy(reason, outcome.reason, sizeof reason);
+        if (alone) name_rank(&outcome);
         finish_row(context, index, &outcome);
-        if (failed && rank_backend != NULL) end_launch(&outcome);
+        if (alone) {
+            fprintf(stderr, "%s: %s\n", bench.name, outcome.reason);
+            lifeline_fail(reason);
+        }
         outcome_release(&outcome);
         if (failed && measurement->variant->place == PLACE_DEVICE) { /* its context may be poisoned */
             fflush(NULL);
@@ -218,37 +233,37 @@ static void supervise_workers(const struct context *context) {
     }
 }
 
-/* The clock of an inline run: a rank that hangs takes the launch with it, after its row is written. */
-static void *inline_watch(void *argument) {
-    const struct context *context = argument;
-    struct shared *shared = context->shared;
-    for (;;) {
-        usleep(200000);
-        if (shared->phase == PHASE_IDLE || bench_seconds() - shared->started <= context->options->case_timeout) continue;
-        char reason[REASON_SIZE], host[256] = "";
-        gethostname(host, sizeof host - 1);
-        snprintf(reason, sizeof reason, "took longer than %g s, in %s, seen by rank %d on %s",
-                 context->options->case_timeout, phase_names[shared->phase], rank_backend->rank(), host);
-        if (rank_backend->rank() == 0) obituary(context, shared->current, STATUS_timeout, reason);
-        else sleep(2); /* rank 0 has the files: let it write first */
-        fflush(NULL);
-        rank_backend->abort(EXIT_RESTART);
-    }
-    return NULL;
+static void take_over(void) {
+    ending.took_over = true;
+    rows_take_over(ending.context->options);
+}
+
+/* The row of a case that the launch cannot survive; by the lifeline's thread. */
+static void bury_together(enum status status, const char *reason) {
+    struct shared *shared = ending.context->shared;
+    size_t index = shared->current;
+    char key[KEY_SIZE];
+    for (int i = 0; i < 10 && shared->phase == PHASE_WRITING; i++) usleep(100000);
+    ending.by = pthread_self();
+    ending.decided = true;
+    if (index >= ending.context->plan->count || shared->current != index) return; /* between cases: no row is missing */
+    if (!writes()) take_over();
+    measurement_key(ending.context->options, &ending.context->plan->list[index], key);
+    if (!rows_known(key)) obituary(ending.context, index, status, reason);
 }
 
 int supervise(const struct options *options, const struct plan *plan, struct shared *shared) {
-    static struct context context; /* the watching thread goes on reading it after this function has returned */
+    static struct context context; /* the lifeline's thread goes on reading it after this function has returned */
     context = (struct context){options, plan, shared};
+    ending.context = &context;
     shared->run_started = bench_seconds();
     shared->to_do = plan->count;
     shared->current = plan->count;
     if (rank_backend == NULL) {
         supervise_workers(&context);
     } else {
-        pthread_t watcher;
         prepare_process(&context);
-        if (pthread_create(&watcher, NULL, inline_watch, &context) != 0) die(EXIT_USAGE, "no thread for the watch");
+        lifeline_watch(shared, options->case_timeout, bury_together);
         run_from(&context, 0);
         shared->phase = PHASE_IDLE;
         rank_backend->barrier();

@@ -29,7 +29,7 @@ struct nvml_field { /* nvmlFieldValue_t */
         unsigned long long long_number;
     } value;
 };
-enum { NVML_OK = 0, CLOCK_SM = 1, CLOCK_MEMORY = 2, FIELD_LINK_SPEED = 90, LINKS_MAX = 18 + 18 };
+enum { NVML_OK = 0, CLOCK_SM = 1, CLOCK_MEMORY = 2, FIELD_LINK_SPEED = 90, FIELD_POWER_NOW = 186, LINKS_MAX = 18 + 18 };
 /* nvmlClocksEventReasons: those that mean that the device would have run faster. Not here: idle (1), application clocks
    (2), sync boost (16), display clocks (256). */
 enum { POWER_CAP = 0x4, HARDWARE_SLOWDOWN = 0x8, THERMAL = 0x20, HARDWARE_THERMAL = 0x40, POWER_BRAKE = 0x80 };
@@ -115,6 +115,14 @@ static unsigned ask(int (*function)(struct nvmlDevice_st *, unsigned *), struct 
     return function != NULL && function(device, &value) == NVML_OK ? value : 0;
 }
 
+/* Power now, where the driver tells it (Hopper and later average what they call the power usage over a second). */
+static unsigned milliwatts_now(struct nvmlDevice_st *device) {
+    struct nvml_field power = {.field = FIELD_POWER_NOW};
+    if (NVML(fields, device, 1, &power) && power.status == NVML_OK && power.value.number > 0)
+        return power.value.number;
+    return ask(nvml.power, device);
+}
+
 static int link_count(struct nvmlDevice_st *device, unsigned *first) {
     int count = 0;
     if (nvml.link_state == NULL)
@@ -170,7 +178,7 @@ void telemetry_poll(void) {
     double since = (double)(now.tv_sec - readings.last.tv_sec) + 1e-9 * (double)(now.tv_nsec - readings.last.tv_nsec);
     if (readings.polls > 0 && since < 1e-3)
         return;
-    unsigned mhz = 0, milliwatts = ask(nvml.power, opened);
+    unsigned mhz = 0, milliwatts = milliwatts_now(opened);
     unsigned long long reasons = 0;
     if (!NVML(clock, opened, CLOCK_SM, &mhz) || mhz >= CLOCKS_MAX)
         return;

@@ -7,6 +7,7 @@
    over ranks. Georges et al., OOPSLA 2007, and Hunold & Carpen-Amarie, ReproMPI, 2016, are followed in this. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "session.h"
 
@@ -33,6 +34,7 @@ static void host_samples(struct session *session, double *seconds, size_t count,
         if (waits) rank_backend->barrier();
         double start = bench_seconds();
         for (size_t call = 0; call < calls; call++) run->variant->run(run);
+        slowdown_wait(session, start);
         seconds[i] = (bench_seconds() - start) / (double)calls;
     }
 }
@@ -46,7 +48,7 @@ static void device_samples(struct session *session, double *seconds, size_t coun
     if (!right) bench_fail(run, "%s", reason);
 }
 
-static void take(struct session *session, double *seconds, size_t count, size_t calls) {
+void take_samples(struct session *session, double *seconds, size_t count, size_t calls) {
     if (session->run.variant->place == PLACE_DEVICE) device_samples(session, seconds, count, calls);
     else host_samples(session, seconds, count, calls);
     if (rank_backend != NULL) rank_backend->maximum(seconds, count);
@@ -55,20 +57,24 @@ static void take(struct session *session, double *seconds, size_t count, size_t 
 /* Calls until three in a row bring no new minimum by 2 %, or a tenth of the cap is spent. Returns the last estimate. */
 static double warm_up(struct session *session) {
     double start = bench_seconds(), best = INFINITY, estimate = 0;
-    for (int call = 0, stale = 0; call < WARM_CALLS_LIMIT; call++) {
-        take(session, &estimate, 1, 1);
+    int fixed = session->options->warm_calls;
+    for (int call = 0, stale = 0; call < (fixed >= 0 ? fixed : WARM_CALLS_LIMIT); call++) {
+        take_samples(session, &estimate, 1, 1);
         stale = estimate < 0.98 * best ? 0 : stale + 1;
         if (estimate < best) best = estimate;
         double spent = agreed(bench_seconds() - start);
         bool long_enough = spent > session->options->time_cap * 0.02 || call >= 30;
+        if (fixed >= 0) continue;
         if ((stale >= 3 && long_enough) || spent > session->options->time_cap * 0.1) break;
     }
-    return best > 0 ? best : 1e-9;
+    return best > 0 && isfinite(best) ? best : 1e-9;
 }
 
 static size_t calls_per_sample(const struct session *session, double estimate) {
     double calls = 1;
     if (session->run.variant->place == PLACE_DEVICE) {
+        int given = session->options->graph_calls;
+        if (session->options->cache == CACHE_HOT && given > 0) return (size_t)given;
         if (session->options->cache == CACHE_HOT) calls = fmin(ceil(1e-3 / estimate), GRAPH_CALLS_LIMIT);
     } else if (!one_at_a_time(session)) {
         calls = fmin(ceil(sample_minimum / estimate), 1e6);
@@ -90,25 +96,28 @@ static void admit_cap(struct session *session, const double *seconds, size_t cou
 }
 
 size_t time_variant(struct session *session, double **samples) {
-    double cap = session->options->time_cap, *seconds = malloc(SAMPLES_LIMIT * sizeof *seconds);
+    size_t fixed = session->options->iterations, most = fixed > 0 ? fixed : SAMPLES_LIMIT;
+    double cap = session->options->time_cap, *seconds = malloc(most * sizeof *seconds);
     if (seconds == NULL) abort();
     *samples = seconds;
-    double estimate = warm_up(session), start = bench_seconds(), taking = 0;
+    double estimate = warm_up(session);
     size_t calls = calls_per_sample(session, estimate), count = 0;
+    slowdown_prepare(session, estimate, calls);
+    double start = bench_seconds(), taking = 0;
     for (;;) {
         /* a round: about a tenth of the cap, and a quarter of what is there already */
         double wanted = fmin(fmax((double)count * 0.25, (double)samples_minimum[session->run.preset]),
                              ceil(0.1 * cap / (estimate * (double)calls)));
         size_t round = wanted < 1 ? 1 : (size_t)wanted;
-        if (round > SAMPLES_LIMIT - count) round = SAMPLES_LIMIT - count;
+        if (fixed > 0 || round > most - count) round = most - count;
         double before = bench_seconds();
-        take(session, seconds + count, round, calls);
+        take_samples(session, seconds + count, round, calls);
         taking += bench_seconds() - before;
         count += round;
-        if (settled(session, seconds, count)) break;
+        if (fixed > 0 || settled(session, seconds, count)) break;
         double spent = agreed(bench_seconds() - start);
         bool few = count < 3;
-        if ((spent > cap && !few) || spent > 3 * cap || count == SAMPLES_LIMIT) {
+        if ((spent > cap && !few) || spent > 3 * cap || count == most) {
             admit_cap(session, seconds, count);
             break;
         }

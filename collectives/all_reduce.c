@@ -31,6 +31,7 @@ enum { AXIS_OPERATION = COLLECTIVE_AXES };
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS,
+    COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES,
     COLLECTIVE_AXIS_DTYPE,
     COLLECTIVE_AXIS_IN_PLACE,
@@ -56,7 +57,7 @@ static const char *decline_paired(const struct run *run) {
 }
 
 static bool covers_paired(const struct run *run) {
-    return run->value[COLLECTIVE_RANKS] > 1 && run->value[COLLECTIVE_IN_PLACE] == 0;
+    return run->value[COLLECTIVE_RANKS] > 1 && run->value[COLLECTIVE_IN_PLACE] == 0 && collective_covers_some(run);
 }
 
 static void run_mpi(struct run *run) {
@@ -83,6 +84,7 @@ const struct bench bench = {
     .axes = axes,
     .variants = variants,
     .decline = collective_decline,
+    .covers = collective_covers,
     .describe = describe,
     .setup = setup,
     .check = collective_check,

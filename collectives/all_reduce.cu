@@ -12,8 +12,34 @@ static void all_reduce(struct run *run) {
                                   nccl_operation(c->pattern.operation), (ncclComm_t)c->library, run->stream));
 }
 
+/* S in AGGREGATED parts, as gradients come in many small arrays: in a group NCCL launches one kernel for all. */
+static void aggregated(struct run *run) {
+    enum { AGGREGATED = 8 };
+    const struct collective *c = (const struct collective *)run->state;
+    size_t size = dtype_size(c->pattern.dtype);
+    if (c->library == NULL) return;
+    NCCL_CHECK(run, ncclGroupStart());
+    for (int part = 0; part < AGGREGATED; part++) {
+        size_t begin = c->count * (size_t)part / AGGREGATED, end = c->count * ((size_t)part + 1) / AGGREGATED;
+        if (begin == end) continue;
+        NCCL_CHECK(run, ncclAllReduce((const char *)c->input + begin * size, (char *)c->output + begin * size,
+                                      end - begin, nccl_type(c->pattern.dtype), nccl_operation(c->pattern.operation),
+                                      (ncclComm_t)c->library, run->stream));
+    }
+    NCCL_CHECK(run, ncclGroupEnd());
+}
+
+static void measure_paired(struct run *run) { nccl_measure_paired(run, all_reduce); }
+
 extern const struct variant cuda_variants[] = {
     {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
      .reset = nccl_reset, .run = all_reduce, .fetch = nccl_fetch},
+    NCCL_VARIANT_REGISTERED(all_reduce),
+    NCCL_VARIANT_SYMMETRIC(all_reduce)
+    {.name = "nccl_aggregated", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
+     .reset = nccl_reset, .run = aggregated, .fetch = nccl_fetch, .covers = nccl_covers_more},
+    {.name = "nccl_paired", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
+     .reset = nccl_reset, .fetch = nccl_fetch, .measure = measure_paired, .covers = nccl_covers_more},
+    MPI_VARIANT_ON_DEVICE,
     {.name = NULL},
 };

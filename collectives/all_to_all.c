@@ -25,6 +25,7 @@
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
+    COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
     {.name = "in_place", .help = "whether input and output share memory", .kind = AXIS_WORD, .words = in_place_names,
@@ -37,7 +38,7 @@ static const char *decline(const struct run *run) {
     return reason != NULL ? reason : collective_decline_share(run);
 }
 
-static void describe(const struct run *run, struct work *work) { collective_describe(run, work, BUS_SHARED); }
+static void describe(const struct run *run, struct work *work) { collective_describe(run, work, BUS_EXCHANGE); }
 
 static void setup(struct run *run) {
     struct collective *c = collective_create(run, OPERATION_MOVE);

@@ -36,5 +36,6 @@ extern const struct variant cuda_variants[] = {
 #endif
     {.name = "nccl_grouped", .backend = "nccl", .place = PLACE_DEVICE, .decline = decline, .setup = nccl_setup,
      .reset = nccl_reset, .run = grouped, .fetch = nccl_fetch},
+    MPI_VARIANT_ON_DEVICE,
     {.name = NULL},
 };

@@ -4,11 +4,13 @@
    Question: what does imbalance cost an all-to-all? Dispatch and combine of a mixture of experts each send
    tokens * top_k * hidden * b bytes a rank, and routers do not spread tokens evenly.
 
-   S       what one rank puts in. With skew s percent, (100-s) % of it goes to all ranks in equal parts (rounded down to
-           elements), the rest to rank 0 on top: rank 0 receives S (1 + s/100 (n-1)), the others S (1 - s/100).
-   Bytes   a rank reads S; rank 0 writes the most: S + S (1 + s/100 (n-1)).
+   S       what one rank puts in; with a matrix, the rank that puts in most. With skew s percent, (100-s) % of it goes to
+           all ranks in equal parts (rounded down to elements), the rest to rank 0 on top: rank 0 receives
+           S (1 + s/100 (n-1)), the others S (1 - s/100).
+           --file gives a matrix instead (collectives/lib/size_matrix.h), as routers of real models make it.
+   Bytes   of the rank that reads and writes most together: with skew S + S (1 + s/100 (n-1)).
    Rates   algorithm bandwidth S/t; bus bandwidth: what the busiest link of a rank carries in one direction, over t: the
-           larger of what a rank other than 0 sends away and what rank 0 receives from others. With skew 0 it is
+           largest of what any rank sends to others or receives from others. With skew 0 it is
            all_to_all's, S (n-1)/n. An exchange that nothing but that link holds back keeps its bus bandwidth as skew
            grows.
    Models  pairwise, (n-1) a + the busiest link's bytes B, with latency a and time per byte B.
@@ -28,54 +30,123 @@
 
 #include <limits.h>
 
+#include "bench/ranks.h"
 #include "collectives/lib/mpi_calls.h"
+#include "collectives/lib/size_matrix.h"
 
-static const struct axis axes[] = {
+static const char *const sizes[] = {[SIZES_BY_SKEW] = "skew", [SIZES_BY_MATRIX] = "matrix", NULL};
+
+static struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
+    COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
     {.name = "skew", .help = "percent of each rank's data that goes to rank 0 beside an even spread of the rest",
      .kind = AXIS_INTEGER, .minimum = 0, .maximum = 100, .host = {"50", "50", "0,25,50,100"}},
+    {.name = "sizes", .help = "who is sent how much: by --skew, or as the matrix of --file says", .kind = AXIS_WORD,
+     .words = sizes, .host = {"skew", "skew", "skew"}},
     {.name = NULL},
 };
 
+static struct size_matrix matrix;
 /* What MPI wants: by rank, elements to send and where they begin, elements to receive and where they go. */
 static int *table;
+static struct exchange *with;
 
-static double largest(double a, double b) { return a > b ? a : b; }
+const struct exchange *exchanges(void) { return with; }
+
+/* Who names a matrix means it. */
+static bool read_file(const char *path, char *reason) {
+    for (int preset = 0; preset < PRESET_COUNT; preset++) {
+        axes[AXIS_SKEW].host[preset] = "0";
+        axes[AXIS_SIZES].host[preset] = "matrix";
+    }
+    return size_matrix_read(path, &matrix, reason);
+}
+
+static const struct setting settings[] = {
+    {.name = "file", .argument = "FILE", .help = "who sends how much to whom: a row a rank", .set = read_file},
+    {0},
+};
+
+static const char *decline(const struct run *run) {
+    bool by_matrix = run->value[AXIS_SIZES] == SIZES_BY_MATRIX;
+    if (by_matrix && matrix.ranks == 0) return "there is no matrix: --file gives one";
+    if (by_matrix && run->value[AXIS_SKEW] != 0) return "a matrix says it all: no skew beside it";
+    if (by_matrix && matrix.ranks != run->value[COLLECTIVE_RANKS])
+        return "the matrix is for another number of ranks";
+    return collective_decline(run);
+}
+
+/* Elements. With skew everybody sends the same to a rank: the even part, and to rank 0 what is left. */
+static size_t elements(const struct run *run, int from, int to) {
+    size_t total = collective_count(run), ranks = (size_t)run->value[COLLECTIVE_RANKS];
+    if (run->value[AXIS_SIZES] == SIZES_BY_MATRIX) return size_matrix_elements(&matrix, total, from, to);
+    size_t even = total * (size_t)(100 - run->value[AXIS_SKEW]) / (100 * ranks);
+    return to == 0 ? total - (ranks - 1) * even : even;
+}
+
+/* What a rank sends and receives, in all and but for its own share. */
+struct load {
+    size_t sent, received, own;
+};
+static struct load load_of(const struct run *run, int rank) {
+    struct load load = {.own = elements(run, rank, rank)};
+    for (int peer = 0; peer < run->value[COLLECTIVE_RANKS]; peer++) {
+        load.sent += elements(run, rank, peer);
+        load.received += elements(run, peer, rank);
+    }
+    return load;
+}
+
+static double larger(double a, double b) { return a > b ? a : b; }
 
 static void describe(const struct run *run, struct work *work) {
-    int ranks = (int)run->value[COLLECTIVE_RANKS];
     double element = (double)dtype_size(bench_dtype(run)), size = (double)collective_count(run) * element;
-    double hot = (double)part_for(run, 0).count * element;
-    double even = ranks > 1 ? (double)part_for(run, 1).count * element : 0;
-    collective_describe_bytes(run, work, size, largest(size - even, (ranks - 1) * hot));
-    work->bytes = size + ranks * hot;
+    double busiest = 0, most = 0;
+    for (int rank = 0; rank < run->value[COLLECTIVE_RANKS]; rank++) {
+        struct load load = load_of(run, rank);
+        busiest = larger(busiest, larger((double)load.sent, (double)load.received) - (double)load.own);
+        most = larger(most, (double)load.sent + (double)load.received);
+    }
+    collective_describe_bytes(run, work, size, busiest * element, BUS_EXCHANGE);
+    work->bytes = most * element;
 }
 
 static void setup(struct run *run) {
     struct collective *c = collective_create(run, OPERATION_MOVE);
-    struct part received = part_for(run, c->rank < 0 ? 0 : c->rank);
-    c->output_count = received.count * (size_t)c->ranks;
-    c->origin = (struct origin){.source = 0, .block = received.count, .offset = received.offset};
-}
-
-static void setup_mpi(struct run *run) {
-    const struct collective *c = run->state;
-    mpi_setup(run);
+    double digests[4] = {(double)(uint32_t)matrix.digest, (double)(matrix.digest >> 32)};
+    digests[2] = -digests[0], digests[3] = -digests[1];
+    rank_backend->maximum(digests, ARRAY_LENGTH(digests));
+    if (digests[0] != -digests[2] || digests[1] != -digests[3])
+        bench_fail(run, "the ranks have read different matrices: --file names one on a file system that they share");
+    with = bench_alloc(run, (size_t)c->ranks * sizeof *with);
     table = bench_alloc(run, 4 * (size_t)c->ranks * sizeof *table);
+    if (c->rank < 0) return;
+    struct load load = load_of(run, c->rank);
+    c->input_count = load.sent;
+    c->output_count = load.received;
+    size_t sent_at = 0, received_at = 0;
     for (int peer = 0; peer < c->ranks; peer++) {
-        struct part sent = part_for(run, peer);
-        table[peer] = (int)sent.count;
-        table[c->ranks + peer] = (int)sent.offset;
-        table[2 * c->ranks + peer] = (int)c->origin.block;
-        table[3 * c->ranks + peer] = (int)(c->origin.block * (size_t)peer);
+        struct exchange *e = &with[peer];
+        *e = (struct exchange){.sent = elements(run, c->rank, peer), .sent_at = sent_at,
+                               .received = elements(run, peer, c->rank), .received_at = received_at};
+        for (int before = 0; before < c->rank; before++) e->source_at += elements(run, peer, before);
+        sent_at += e->sent;
+        received_at += e->received;
+        table[peer] = (int)e->sent;
+        table[c->ranks + peer] = (int)e->sent_at;
+        table[2 * c->ranks + peer] = (int)e->received;
+        table[3 * c->ranks + peer] = (int)e->received_at;
     }
 }
 
 static const char *decline_mpi(const struct run *run) {
-    size_t most = part_for(run, 0).count * (size_t)run->value[COLLECTIVE_RANKS];
-    return most > INT_MAX ? "rank 0 would receive more elements than MPI can count in an int" : mpi_decline_move(run);
+    for (int rank = 0; rank < run->value[COLLECTIVE_RANKS]; rank++) {
+        struct load load = load_of(run, rank);
+        if (load.received > INT_MAX) return "a rank would receive more elements than MPI can count in an int";
+    }
+    return mpi_decline_move(run);
 }
 
 static void run_mpi(struct run *run) {
@@ -86,8 +157,24 @@ static void run_mpi(struct run *run) {
                   c->group);
 }
 
+/* Each sender's part by itself: they differ in length. */
+static void check(struct run *run, struct verdict *verdict) {
+    struct collective *c = run->state;
+    size_t size = dtype_size(c->pattern.dtype);
+    double error = c->error;
+    for (int peer = 0; run->variant->place == PLACE_HOST && c->rank >= 0 && peer < c->ranks; peer++) {
+        const struct exchange *e = &with[peer];
+        const struct origin origin = {.source = peer, .block = e->received, .offset = e->source_at};
+        if (e->received == 0) continue;
+        error = larger(error, pattern_error(&c->pattern, &origin, (const char *)c->output + e->received_at * size,
+                                            e->received, run->threads));
+    }
+    rank_backend->maximum(&error, 1);
+    *verdict = (struct verdict){error, c->pattern.tolerance};
+}
+
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = decline_mpi, .setup = setup_mpi,
+    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = decline_mpi, .setup = mpi_setup,
      .reset = mpi_reset, .run = run_mpi},
     {.name = NULL},
 };
@@ -98,9 +185,11 @@ const struct bench bench = {
     .question = "What does an uneven exchange between all ranks cost, as when one expert of a mixture is popular?",
     .axes = axes,
     .variants = variants,
-    .decline = collective_decline,
+    .decline = decline,
+    .covers = collective_covers,
     .describe = describe,
     .setup = setup,
-    .check = collective_check,
+    .check = check,
+    .settings = settings,
     .ranks = true,
 };

@@ -4,19 +4,22 @@
 
 #include "collectives/lib/collective.h"
 
-enum { AXIS_SKEW = COLLECTIVE_IN_PLACE }; /* there is no working in place */
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-/* Elements that each rank sends to rank `to`, and where they begin in its input. The same from every rank. */
-struct part {
-    size_t count, offset;
+enum { AXIS_SKEW = COLLECTIVE_IN_PLACE, AXIS_SIZES }; /* there is no working in place */
+enum { SIZES_BY_SKEW, SIZES_BY_MATRIX };
+
+/* What this rank exchanges with one other, in elements. */
+struct exchange {
+    size_t sent, sent_at;         /* and where it begins in this rank's input */
+    size_t received, received_at; /* and where it goes in its output */
+    size_t source_at;             /* where it begins in the other's input */
 };
+const struct exchange *exchanges(void); /* by rank; of the measurement under way */
 
-static inline struct part part_for(const struct run *run, int to) {
-    size_t total = collective_count(run), ranks = (size_t)run->value[COLLECTIVE_RANKS];
-    size_t even = total * (size_t)(100 - run->value[AXIS_SKEW]) / (100 * ranks);
-    size_t hot = total - (ranks - 1) * even;
-    struct part part = {to == 0 ? hot : even, to == 0 ? 0 : hot + ((size_t)to - 1) * even};
-    return part;
+#ifdef __cplusplus
 }
-
+#endif
 #endif

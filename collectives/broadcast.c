@@ -26,6 +26,7 @@
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
+    COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
     {.name = "in_place", .help = "whether the root's input is its output", .kind = AXIS_WORD, .words = in_place_names,

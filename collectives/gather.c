@@ -23,6 +23,7 @@
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
+    COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
     COLLECTIVE_AXIS_IN_PLACE_FEW,
@@ -39,7 +40,7 @@ static const char *decline(const struct run *run) {
 static bool covers(const struct run *run) { return collective_covers_share(run) && collective_covers_root(run); }
 
 static void describe(const struct run *run, struct work *work) {
-    collective_describe(run, work, BUS_SHARED);
+    collective_describe(run, work, BUS_ROOT);
     work->bytes = work->bytes / 2 * (1 + 1.0 / (double)run->value[COLLECTIVE_RANKS]);
 }
 

@@ -29,6 +29,7 @@ static const char *const memories[] = {"pinned", "pageable", NULL};
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
+    COLLECTIVE_AXIS_PLACEMENT,
     {.name = "bytes", .help = "size S of one copy", .kind = AXIS_INTEGER,
      .host = {"64,16m", "64k,256m", "64:1g:4"}},
     {.name = "direction", .help = "where the data goes", .kind = AXIS_WORD, .words = directions,
@@ -52,7 +53,7 @@ static void describe(const struct run *run, struct work *work) {
 }
 
 static void setup(struct run *run) {
-    collective_create_of(run, (int)run->value[COLLECTIVE_RANKS], OPERATION_MOVE, DTYPE_fp32,
+    collective_create_of(run, collective_set(run), OPERATION_MOVE, DTYPE_fp32,
                          (size_t)run->value[COLLECTIVE_BYTES] / sizeof(float));
 }
 
@@ -67,6 +68,7 @@ const struct bench bench = {
     .axes = axes,
     .variants = variants,
     .decline = decline,
+    .covers = collective_covers,
     .describe = describe,
     .setup = setup,
     .check = collective_check,

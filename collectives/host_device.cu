@@ -32,7 +32,7 @@ static void *host_buffer(struct run *run) {
 static void require_memory(struct run *run) {
     size_t unoccupied = 0, total, buffers = (size_t)(goes_to_device(run) + goes_to_host(run));
     double needed = (double)(bytes_of(run) * buffers);
-    int sharing = ranks_mpi_per_node((int)run->value[COLLECTIVE_RANKS]);
+    int sharing = ranks_mpi_per_node(collective_set(run));
     CUDA_CHECK(run, cudaMemGetInfo(&unoccupied, &total));
     collective_require_memory(run, needed, takes_part(run) ? 0.9 * (double)unoccupied : (double)total, "device");
     collective_require_memory(run, needed * sharing, 0.9 * (double)topology_memory_available(), "node");

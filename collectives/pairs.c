@@ -15,7 +15,7 @@
    Reference: what the case's own pair has received is recomputed element by element (collectives/lib/pattern.h),
            tolerance 0.
    Limits  the link between ranks on one node, once for each direction (half the memory bandwidth on the host, once the
-           buffers exceed the caches); none is known between nodes.
+           buffers exceed the caches); between nodes the network's rate, where known.
 
    NOTES
    A z-score needs all pairs, and a case is one pair: the first case of a pattern and size times them all, the others
@@ -32,6 +32,8 @@
 #include "collectives/lib/mpi_calls.h"
 
 enum { COMPARED_MIN = 6, ROUND_TRIP_BYTES = 4096 };
+
+static const double SLOW = 3.5;
 
 static const char *const patterns[] = {"one_way", "both_ways", "round_trip", NULL};
 
@@ -81,13 +83,13 @@ static double moved(const struct run *run) {
 static void describe(const struct run *run, struct work *work) { work->bytes = moved(run); }
 
 static void setup(struct run *run) {
-    collective_create_of(run, run->rank_count, OPERATION_MOVE, DTYPE_fp32,
+    collective_create_of(run, (struct rank_set){run->rank_count, PLACEMENT_PACKED}, OPERATION_MOVE, DTYPE_fp32,
                          (size_t)run->value[AXIS_BYTES] / sizeof(float));
 }
 
-static struct limit link_limit(const struct run *run, struct pair pair) {
-    int nodes = ranks_mpi_node(pair.first) == ranks_mpi_node(pair.second) ? 1 : 2;
-    struct limit limit = collective_link_limit(run, 2 * moved(run), nodes);
+static struct limit limit_of(const struct run *run, struct pair pair) {
+    bool one_node = ranks_mpi_node(pair.first) == ranks_mpi_node(pair.second);
+    struct limit limit = one_node ? collective_node_limit(run, 2 * moved(run)) : limit_network_bandwidth(run);
     if (run->value[AXIS_PATTERN] == PATTERN_BOTH_WAYS) limit.value *= 2;
     return limit;
 }
@@ -111,8 +113,10 @@ void pairs_measure(struct run *run, void (*call)(struct run *run)) {
     if (run->value[AXIS_PATTERN] == PATTERN_ROUND_TRIP)
         bench_report_samples(run, METRIC_latency, 2, times->seconds, times->count, none);
     else
-        bench_report_samples(run, METRIC_bandwidth, moved(run), times->seconds, times->count, link_limit(run, pair));
+        bench_report_samples(run, METRIC_bandwidth, moved(run), times->seconds, times->count, limit_of(run, pair));
     if (times->pairs >= COMPARED_MIN) bench_report_plain(run, METRIC_slowness, times->slowness, none);
+    if (times->pairs >= COMPARED_MIN && times->slowness > SLOW)
+        bench_note(run, "slow: %.1f robust standard deviations behind the median pair", times->slowness);
     run->variant->reset(run);
     call(run);
     expect(run, pair);

@@ -28,6 +28,7 @@ static const char *const patterns[] = {[PATTERN_RING] = "ring", [PATTERN_PAIRS] 
 
 static const struct axis axes[] = {
     COLLECTIVE_AXIS_RANKS_FEW,
+    COLLECTIVE_AXIS_PLACEMENT,
     COLLECTIVE_AXIS_BYTES_FEW,
     COLLECTIVE_AXIS_DTYPE,
     {.name = "pattern", .help = "who sends to whom", .kind = AXIS_WORD, .words = patterns,
@@ -44,7 +45,8 @@ static const char *decline(const struct run *run) {
 /* A pair is a ring of two. */
 static bool covers(const struct run *run) {
     int64_t ranks = run->value[COLLECTIVE_RANKS];
-    return run->value[AXIS_PATTERN] == PATTERN_RING || (ranks > 2 && ranks % 2 == 0);
+    bool own = run->value[AXIS_PATTERN] == PATTERN_RING || (ranks > 2 && ranks % 2 == 0);
+    return own && collective_covers(run);
 }
 
 static void describe(const struct run *run, struct work *work) { collective_describe(run, work, BUS_WHOLE); }

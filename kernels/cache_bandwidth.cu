@@ -11,8 +11,8 @@
    5120 B/clk 0.44 ms. In flight: 1024 threads x 8 loads x 16 bytes, 128 KiB a multiprocessor, where DRAM needs 30. */
 #include "bench/cuda.h"
 #include "bench/statistics.h"
-#include "bench/telemetry.h"
 #include "kernels/cache_bandwidth.h"
+#include "kernels/lib/device_clock.h"
 
 enum level { LEVEL_SHARED, LEVEL_L1, LEVEL_L2 };
 enum { THREADS = CHUNK / sizeof(uint4), UNROLL = 8, STEPS_OWN = 4096, STEPS_L2 = 2048, SAMPLES_MOST = 256 };
@@ -42,12 +42,6 @@ struct cache_device {
     bool written;            /* the memory is the output */
     void *copy;              /* host memory, of `memory` if it is the output */
 };
-
-static __device__ unsigned long long global_timer(void) {
-    unsigned long long now;
-    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
-    return now;
-}
 
 /* Volatile: each is done as often as it is written, in this order. */
 template <enum level level> static __device__ uint4 load(const uint4 *from) {
@@ -151,13 +145,13 @@ static __global__ void __launch_bounds__(THREADS, 1) walk(const __grid_constant_
     if (level == LEVEL_L2) at += (unsigned)((uint64_t)chunks * blockIdx.x / gridDim.x) * THREADS;
     sum = go_round<level, access>(&arguments, memory, arguments.lap, &at);
     __syncthreads();
-    unsigned long long start = global_timer();
+    unsigned long long start = device_timer();
     long long start_clock = clock64();
     sum += go_round<level, access>(&arguments, memory, arguments.steps, &at);
     if (level == LEVEL_L2 && access != ACCESS_READ) __threadfence(); /* the stores have arrived */
     sum = block_sum(sum);                                             /* waits for all threads, and what they read */
     long long clocks = clock64() - start_clock;
-    unsigned long long end = global_timer();
+    unsigned long long end = device_timer();
     if (level == LEVEL_SHARED && access != ACCESS_READ) {
         __syncthreads();
         sum = block_sum(weighted_sum(&arguments, tile + (access == ACCESS_COPY ? arguments.vectors : 0)));
@@ -172,13 +166,6 @@ static __global__ void __launch_bounds__(THREADS, 1) walk(const __grid_constant_
 static __global__ void fill_memory(struct cache_data data, uint4 *memory, size_t vectors) {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < vectors; i += (size_t)gridDim.x * blockDim.x)
         memory[i] = make_vector(data, (unsigned)i);
-}
-
-static int attribute(struct run *run, enum cudaDeviceAttr which) {
-    int device, value;
-    CUDA_CHECK(run, cudaGetDevice(&device));
-    CUDA_CHECK(run, cudaDeviceGetAttribute(&value, which, device));
-    return value;
 }
 
 static unsigned whole_unrolls(size_t steps) {
@@ -224,7 +211,7 @@ static void setup_level(struct run *run, enum level level, const void *kernel) {
     size_t chunks = cache_chunks(state->access, state->bytes);
     run->device_state = device;
     device->kernel = kernel;
-    device->blocks = (unsigned)attribute(run, cudaDevAttrMultiProcessorCount);
+    device->blocks = (unsigned)device_attribute(run, cudaDevAttrMultiProcessorCount);
     arguments->data = state->data;
     arguments->vectors = (unsigned)(chunks * THREADS);
     arguments->lap = whole_unrolls(level == LEVEL_L2 ? chunks / device->blocks + 1 : chunks);
@@ -274,14 +261,9 @@ static double sample(struct run *run, double *clocks) {
     const struct cache_device *device = (const struct cache_device *)run->device_state;
     void *arguments[] = {(void *)&device->arguments};
     unsigned long long start = UINT64_MAX, end = 0;
-    cudaError_t status;
     CUDA_CHECK(run, cudaLaunchKernel(device->kernel, device->blocks, THREADS, arguments, device->shared_bytes,
                                      run->stream));
-    while ((status = cudaStreamQuery(run->stream)) == cudaErrorNotReady) {
-        cudaGetLastError();
-        telemetry_poll();
-    }
-    CUDA_CHECK(run, status);
+    device_wait(run);
     CUDA_CHECK(run, cudaMemcpy(device->time, device->arguments.time, device->blocks * sizeof *device->time,
                                cudaMemcpyDeviceToHost));
     *clocks = 0;
@@ -314,7 +296,7 @@ static void measure_level(struct run *run, struct limit limit, struct limit cloc
 
 static void measure_own(struct run *run) {
     const struct cache_device *device = (const struct cache_device *)run->device_state;
-    double clock = 1e3 * attribute(run, cudaDevAttrClockRate);
+    double clock = 1e3 * device_attribute(run, cudaDevAttrClockRate);
     struct limit limit = {PATH_BYTES * device->blocks * clock, "128 B a clock and multiprocessor x boost clock"};
     measure_level(run, limit, (struct limit){PATH_BYTES, "128 B a clock and multiprocessor"});
 }
@@ -322,7 +304,7 @@ static void measure_own(struct run *run) {
 /* Past the cache, footprints of four times its size at least, the limit is the memory's. */
 static void measure_l2(struct run *run) {
     const struct cache_device *device = (const struct cache_device *)run->device_state;
-    bool memory = device->memory_bytes >= 4 * (size_t)attribute(run, cudaDevAttrL2CacheSize);
+    bool memory = device->memory_bytes >= 4 * (size_t)device_attribute(run, cudaDevAttrL2CacheSize);
     measure_level(run, memory ? limit_memory_bandwidth(run) : (struct limit){0, NULL}, (struct limit){0, NULL});
 }
 

@@ -2,8 +2,9 @@
 
    Many independent chains of dependent multiply-adds x = a x + b, which live in registers; nothing is loaded. FLOPs of
    a call: 2 a multiply-add (4 a lane of vdpbf16ps, 8 operations a lane of vpdpbusd, which add up products of two and
-   four neighbours). Bytes: none. After likwid's peakflops and Dolbeau's "Theoretical peak FLOPS per instruction set"
-   (2018). Each host variant is compiled for its own instruction set and declines where the processor lacks it.
+   four neighbours; 64 and 128 an element of an AMX tile, whose dot products have 32 and 64 members). Bytes: none. After
+   likwid's peakflops and Dolbeau's "Theoretical peak FLOPS per instruction set" (2018). Each host variant is compiled
+   for its own instruction set and declines where the processor lacks it.
 
    Limit, host: ports x lanes x clock, the clock by dependent additions, by each thread of the team right after its
    work, while all are busy. Two ports for multiply-adds are assumed. A processor with half as many, or with 256-bit
@@ -18,136 +19,15 @@
      thirty-two hold 24. A product and a sum of six clocks together on four ports need 12, and a few more to have a
      choice: all sixteen registers, 13 chains, and the order as written, because GCC's moves the products together.
    - The accumulators of vpdpbusd are vectors of int32_t and not __m512i: GCC copies those through the stack.
+   - sve was tried in emulation at 128 and 256 bits, for results alone.
    - A limit from the clock of one idle core is wrong for a busy machine, hence the clock of each thread. */
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "bench/counters.h"
 #include "bench/topology.h"
-#include "kernels/fma_peak.h"
-
-
-
-enum { REGISTER_MOST = 64 }; /* bytes */
-
-/* Walks every chain of one thread for `rounds` rounds. constants: a, FIRST and SECOND as the kernel wants them, read
-   from memory so that the compiler cannot know them. */
-#define FOR_CHAINS(chains) _Pragma("GCC unroll 24") for (int i = 0; i < (chains); i++)
-typedef void walk(const void *start, const void *constants, int rounds, void *out);
-
-/* The kernels differ in STEP(x, a, b) alone. */
-#define WALK_CHAINS(vector, chains, STEP)                                                                              \
-    const vector *from = start, *constant = constants;                                                                 \
-    vector chain[chains], a = constant[0], first = constant[1], second = constant[2], *to = out;                       \
-    for (int i = 0; i < (chains); i++) chain[i] = from[i];                                                             \
-    for (int round = 0; round < rounds; round++) {                                                                     \
-        for (int pair = 0; pair < PAIRS; pair++) {                                                                     \
-            FOR_CHAINS(chains) STEP(chain[i], a, first);                                                               \
-            FOR_CHAINS(chains) STEP(chain[i], a, second);                                                              \
-        }                                                                                                              \
-        vector other = first;                                                                                          \
-        first = second, second = other;                                                                                \
-    }                                                                                                                  \
-    for (int i = 0; i < (chains); i++) to[i] = chain[i]
-
-#define MULTIPLY_ADD(x, a, b) x = x * a + b
-#define DEFINE_WALK(name, scalar, bytes, chains, attributes)                                                           \
-    typedef scalar name##_vector __attribute__((vector_size(bytes)));                                                  \
-    attributes static void name(const void *start, const void *constants, int rounds, void *out) {                     \
-        WALK_CHAINS(name##_vector, chains, MULTIPLY_ADD);                                                              \
-    }
-
-enum instructions {
-#if defined(__x86_64__)
-    SSE2, AVX2, AVX512, AVX512_BF16, AVX512_VNNI,
-#else
-    VECTOR128,
-#endif
-    INSTRUCTIONS_COUNT
-};
-
-struct kernel {
-    walk *walk;         /* NULL: these instructions have no such format */
-    int chains, lanes;  /* accumulators of a register */
-    int operations;     /* of a step and lane */
-    enum dtype output;
-};
-
-#if defined(__x86_64__)
-/* arch= takes back what -march=native allows, so that each function keeps to its own instructions. */
-#define FOR_CPU(features) __attribute__((noinline, target(features)))
-#if defined(__clang__)
-#define AS_WRITTEN
-#else
-#define AS_WRITTEN __attribute__((optimize("no-schedule-insns2")))
-#endif
-DEFINE_WALK(sse2_fp64, double, 16, 13, AS_WRITTEN FOR_CPU("arch=x86-64"))
-DEFINE_WALK(sse2_fp32, float, 16, 13, AS_WRITTEN FOR_CPU("arch=x86-64"))
-DEFINE_WALK(avx2_fp64, double, 32, 12, FOR_CPU("arch=haswell"))
-DEFINE_WALK(avx2_fp32, float, 32, 12, FOR_CPU("arch=haswell"))
-DEFINE_WALK(avx512_fp64, double, 64, 24, FOR_CPU("arch=skylake-avx512"))
-DEFINE_WALK(avx512_fp32, float, 64, 24, FOR_CPU("arch=skylake-avx512"))
-
-/* Dot products of neighbours, added to an accumulator of four bytes. */
-typedef float vector_fp32 __attribute__((vector_size(REGISTER_MOST)));
-typedef int32_t vector_int32 __attribute__((vector_size(REGISTER_MOST)));
-#define DOT_BF16(x, a, b) x = (vector_fp32)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b)
-#define DOT_INT8(x, a, b) x = (vector_int32)_mm512_dpbusd_epi32((__m512i)x, (__m512i)a, (__m512i)b)
-#define DEFINE_DOT_WALK(name, vector, STEP, features)                                                                  \
-    FOR_CPU(features) static void name(const void *start, const void *constants, int rounds, void *out) {              \
-        WALK_CHAINS(vector, 24, STEP);                                                                                 \
-    }
-DEFINE_DOT_WALK(avx512_bf16, vector_fp32, DOT_BF16, "avx512f,avx512bw,avx512bf16")
-DEFINE_DOT_WALK(avx512_vnni, vector_int32, DOT_INT8, "avx512f,avx512bw,avx512vnni")
-
-static const struct kernel kernels[INSTRUCTIONS_COUNT][DTYPE_COUNT] = {
-    [SSE2] = {[DTYPE_fp64] = {sse2_fp64, 13, 2, 2, DTYPE_fp64}, [DTYPE_fp32] = {sse2_fp32, 13, 4, 2, DTYPE_fp32}},
-    [AVX2] = {[DTYPE_fp64] = {avx2_fp64, 12, 4, 2, DTYPE_fp64}, [DTYPE_fp32] = {avx2_fp32, 12, 8, 2, DTYPE_fp32}},
-    [AVX512] = {[DTYPE_fp64] = {avx512_fp64, 24, 8, 2, DTYPE_fp64},
-                [DTYPE_fp32] = {avx512_fp32, 24, 16, 2, DTYPE_fp32}},
-    [AVX512_BF16] = {[DTYPE_bf16] = {avx512_bf16, 24, 16, 4, DTYPE_fp32}},
-    [AVX512_VNNI] = {[DTYPE_int8] = {avx512_vnni, 24, 16, 8, DTYPE_int32}}};
-
-static const char *missing(enum instructions instructions) {
-    __builtin_cpu_init();
-    switch (instructions) {
-    case SSE2: return NULL; /* part of x86-64 */
-    case AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? NULL : "no AVX2 with FMA here";
-    case AVX512: return __builtin_cpu_supports("avx512f") ? NULL : "no AVX-512 here";
-    case AVX512_BF16: return __builtin_cpu_supports("avx512bf16") ? NULL : "no AVX512-BF16 here";
-    case AVX512_VNNI: return __builtin_cpu_supports("avx512vnni") ? NULL : "no AVX512-VNNI here";
-    default: return "unknown instructions";
-    }
-}
-
-/* Steps of one register a clock, and how that is known. */
-static double steps_per_clock(enum instructions instructions, const char **source) {
-    bool adders = instructions == SSE2 && __builtin_cpu_is("amd");
-    *source = adders ? "2 multipliers + 2 adders x measured clock" : "2 ports x measured clock";
-    return instructions == SSE2 && !adders ? 1 : 2;
-}
-#else
-/* NEON and its like: 32 registers of 128 bits. */
-DEFINE_WALK(vector128_fp64, double, 16, 24, __attribute__((noinline)))
-DEFINE_WALK(vector128_fp32, float, 16, 24, __attribute__((noinline)))
-static const struct kernel kernels[INSTRUCTIONS_COUNT][DTYPE_COUNT] = {
-    [VECTOR128] = {[DTYPE_fp64] = {vector128_fp64, 24, 2, 2, DTYPE_fp64},
-                   [DTYPE_fp32] = {vector128_fp32, 24, 4, 2, DTYPE_fp32}}};
-static const char *missing(enum instructions instructions) {
-    (void)instructions;
-    return NULL;
-}
-static double steps_per_clock(enum instructions instructions, const char **source) {
-    (void)instructions;
-    *source = "2 ports x measured clock";
-    return 2;
-}
-#endif
+#include "kernels/fma_peak_walks.h"
 
 static const struct variant variants[];
 
@@ -221,16 +101,30 @@ static const int affine[3] = {-1, FIRST, SECOND};
 static const int dot_bf16[3][2] = {{2, 3}, {3, -3}, {-1, 2}};
 static const int dot_int8[3][4] = {{1, 2, 3, 4}, {1, -2, 4, -3}, {2, -1, 0, 1}};
 
+/* Of a tile the dot products have 16 times as many members: the neighbours of `group` 0 as above, those of 1 to 14
+   taking back what each other add, those of 15 zero. */
+static int tile_sign(size_t group) {
+    return group == 0 ? 1 : group == 15 ? 0 : group % 2 == 0 ? -1 : 1;
+}
+
+static double factor_at(const struct fma_state *state, enum dtype dtype, size_t which, size_t i) {
+    size_t neighbours = 4 / dtype_size(dtype);
+    bool tiles = state->kernel->lanes == 256;
+    int value = dtype == DTYPE_bf16   ? dot_bf16[which][i % neighbours]
+                : dtype == DTYPE_int8 ? dot_int8[which][i % neighbours]
+                                      : affine[which];
+    if (tiles && which > 0) value *= tile_sign(i * dtype_size(dtype) / 64); /* rows of B are groups of A's columns */
+    return value;
+}
+
 static void make_constants(struct fma_state *state, enum dtype dtype) {
+    bool tiles = state->kernel->lanes == 256;
     size_t factors = (size_t)(state->kernel->lanes * state->kernel->operations / 2);
+    size_t bytes = tiles ? REGISTER_MOST : factors * dtype_size(dtype);
     for (size_t which = 0; which < 3; which++)
-        for (size_t i = 0; i < factors; i++) {
-            size_t at = which * factors + i;
-            double value = dtype == DTYPE_bf16   ? dot_bf16[which][i % 2]
-                           : dtype == DTYPE_int8 ? dot_int8[which][i % 4]
-                                                 : affine[which];
-            dtype_store(dtype, state->constants, at, value);
-        }
+        for (size_t i = 0; i < bytes / dtype_size(dtype); i++)
+            dtype_store(dtype, state->constants, which * bytes / dtype_size(dtype) + i,
+                        factor_at(state, dtype, which, i));
 }
 
 static void setup_host(struct run *run) {
@@ -301,10 +195,13 @@ static const struct variant variants[] = {
     [SSE2] = HOST_VARIANT("sse2"),
     [AVX2] = HOST_VARIANT("avx2"),
     [AVX512] = HOST_VARIANT("avx512"),
+    [AVX512_FP16] = HOST_VARIANT("avx512_fp16"),
     [AVX512_BF16] = HOST_VARIANT("avx512_bf16"),
     [AVX512_VNNI] = HOST_VARIANT("avx512_vnni"),
+    [AMX] = HOST_VARIANT("amx"),
 #else
     [VECTOR128] = HOST_VARIANT("vector128"),
+    [SVE] = HOST_VARIANT("sve"),
 #endif
     [INSTRUCTIONS_COUNT] = {0}};
 

@@ -12,6 +12,7 @@
 #include "bench/statistics.h"
 #include "bench/telemetry.h"
 #include "kernels/fma_peak.h"
+#include "kernels/lib/device_clock.h"
 
 enum { THREADS = 256, BLOCKS_PER_MULTIPROCESSOR = 4, CHAINS = 16, UNROLL = 16 };
 
@@ -104,13 +105,6 @@ static bool covers(const struct run *run) {
     return decline(run) == NULL;
 }
 
-static int attribute(struct run *run, enum cudaDeviceAttr which) {
-    int device, value;
-    CUDA_CHECK(run, cudaGetDevice(&device));
-    CUDA_CHECK(run, cudaDeviceGetAttribute(&value, which, device));
-    return value;
-}
-
 static void setup(struct run *run) {
     struct fma_state *state = (struct fma_state *)run->state;
     struct fma_device *device = (struct fma_device *)bench_alloc(run, sizeof *device);
@@ -121,7 +115,7 @@ static void setup(struct run *run) {
                      : state->output == DTYPE_fp32 ? launch<float>
                      : state->output == DTYPE_fp16 ? launch<__half2>
                                                    : launch<int>;
-    device->blocks = (unsigned)(BLOCKS_PER_MULTIPROCESSOR * attribute(run, cudaDevAttrMultiProcessorCount));
+    device->blocks = (unsigned)(BLOCKS_PER_MULTIPROCESSOR * device_attribute(run, cudaDevAttrMultiProcessorCount));
     state->count = (size_t)device->blocks * THREADS * CHAINS * (state->output == DTYPE_fp16 ? 2 : 1);
     device->bytes = state->count * dtype_size(state->output);
     device->out = bench_device_alloc(run, device->bytes);
@@ -148,7 +142,8 @@ static void measure(struct run *run) {
                          count, limit);
     telemetry_poll();
     telemetry_read(&telemetry);
-    double rate = operations / statistics(seconds, count).median, highest = attribute(run, cudaDevAttrClockRate) * 1e3;
+    double rate = operations / statistics(seconds, count).median;
+    double highest = device_attribute(run, cudaDevAttrClockRate) * 1e3;
     free(seconds);
     if (limit.value == 0 || telemetry.polls == 0 || telemetry.clock_mhz <= 0) return;
     bench_report_plain(run, METRIC_rate_at_clock, rate / (limit.value * telemetry.clock_mhz * 1e6 / highest),

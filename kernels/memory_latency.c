@@ -7,6 +7,10 @@
    the clock found by dependent additions; GPU: clock64 in the kernel). Bytes and FLOPs: none. Limit: none known.
    `pages`: 4 KiB or 2 MiB pages, asked for by madvise and verified; what a TLB miss adds is their difference.
 
+   chase         one thread, alone
+   chase_loaded  the same while all other cores read memory as fast as they can; bandwidth is what they got
+   chase_remote  the same in the memory of another NUMA node
+
    Check: after all samples the walk must stand at the node where the tour, in closed form, is after that many steps.
 
    NOTES
@@ -18,13 +22,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <omp.h>
 
 #include "bench/counters.h"
 #include "bench/statistics.h"
 #include "bench/topology.h"
 #include "kernels/memory_latency.h"
 
+enum { LOAD_BYTES = 256 << 20, MPOL_BIND = 2, MPOL_F_NODE_OF_ADDRESS = 3 }; /* as in linux/mempolicy.h */
 enum { WARM_STEPS = 64 * UNROLL, LATENCY_SAMPLES_MAX = 2048, HUGE_PAGE = 2 << 20 };
 
 /* A lap, after which every level holds what it can, or as far as the time goes. Returns seconds a step, of the last. */
@@ -94,6 +102,42 @@ static void measure_host(struct run *run) {
     *state->end_output = (uint64_t)((char *)state->cursor - state->nodes) / state->stride;
 }
 
+/* One stretch of what the other cores read. */
+static uint64_t read_stretch(const uint64_t *words, size_t count) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += words[i];
+    return sum;
+}
+
+/* Thread 0 walks, the others read until it has finished. */
+static void measure_loaded(struct run *run) {
+    struct latency_state *state = run->state;
+    const size_t words = LOAD_BYTES / sizeof(uint64_t), stretch = 65536;
+    uint64_t *load = bench_alloc(run, LOAD_BYTES), sum = 0;
+    double bytes = 0, start = 0;
+    bool over = false;
+#pragma omp parallel num_threads(run->threads) reduction(+ : bytes, sum)
+    {
+        size_t others = (size_t)run->threads - 1, self = (size_t)omp_get_thread_num();
+        if (self == 0) {
+            start = bench_seconds();
+            latency_measure(run, sample_host);
+            __atomic_store_n(&over, true, __ATOMIC_RELEASE);
+        } else {
+            size_t first = words / others * (self - 1), at = 0, own = words / others / stretch * stretch;
+            while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
+                sum += read_stretch(load + first + at, stretch);
+                bytes += (double)(stretch * sizeof *load);
+                at = at + stretch < own ? at + stretch : 0;
+            }
+        }
+    }
+    double seconds = bench_seconds() - start;
+    BENCH_CHECK(run, sum == 0); /* the memory is zero; without the sum nothing need be read */
+    bench_report_samples(run, METRIC_bandwidth, bytes, &seconds, 1, limit_memory_bandwidth(run));
+    *state->end_output = (uint64_t)((char *)state->cursor - state->nodes) / state->stride;
+}
+
 static void fetch_host(struct run *run) {
     struct latency_state *state = run->state;
     state->end = *state->end_output;
@@ -117,9 +161,23 @@ static int64_t huge_page_bytes(const void *address) {
     return kib < 0 ? -1 : kib * KIB;
 }
 
+/* Binds memory that nobody has touched yet to a NUMA node other than that of this thread. */
+static void bind_far(struct run *run, void *address, size_t bytes) {
+    unsigned cpu, node;
+    BENCH_CHECK(run, syscall(SYS_getcpu, &cpu, &node, NULL) == 0);
+    unsigned far = (node + 1) % (unsigned)topology_numa_nodes();
+    unsigned long mask = 1ul << far;
+    if (far >= 8 * sizeof mask || syscall(SYS_mbind, address, bytes, MPOL_BIND, &mask, 8 * sizeof mask, 0) != 0)
+        bench_skip(run, "mbind to NUMA node %u: %m", far);
+    memset(address, 0, 1);
+    int got = -1;
+    if (syscall(SYS_get_mempolicy, &got, NULL, 0, address, MPOL_F_NODE_OF_ADDRESS) == 0 && got != (int)far)
+        bench_skip(run, "the memory came to NUMA node %d, not %u", got, far);
+}
+
 /* Memory in pages of the size asked for, touched by this thread, near it. It lies between pages without access, so that
    the kernel cannot join it to a neighbour and count that one's huge pages too. */
-static void map_pages(struct run *run, struct latency_state *state, size_t bytes) {
+static void map_pages(struct run *run, struct latency_state *state, size_t bytes, bool remote) {
     size_t rounded = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, available = topology_memory_available();
     bool huge = run->value[AXIS_PAGES] == PAGES_2M;
     if (rounded > available - available / 16)
@@ -133,6 +191,7 @@ static void map_pages(struct run *run, struct latency_state *state, size_t bytes
     BENCH_CHECK(run, mprotect(state->nodes, rounded, PROT_READ | PROT_WRITE) == 0);
     if (madvise(state->nodes, rounded, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0 && huge)
         bench_skip(run, "madvise(MADV_HUGEPAGE): %m");
+    if (remote) bind_far(run, state->nodes, rounded);
     memset(state->nodes, 0, rounded);
     int64_t got = huge_page_bytes(state->nodes);
     if (huge && got < (int64_t)rounded)
@@ -156,13 +215,21 @@ static void link_nodes(const struct run *run, struct latency_state *state) {
     }
 }
 
-static void setup_host(struct run *run) {
+static void setup_chase(struct run *run, bool remote) {
     struct latency_state *state = run->state;
     state->end_output = bench_alloc(run, sizeof *state->end_output);
     bench_output(run, state->end_output, sizeof *state->end_output, PLACE_HOST, false);
-    map_pages(run, state, (size_t)run->value[AXIS_BYTES]);
+    map_pages(run, state, (size_t)run->value[AXIS_BYTES], remote);
     link_nodes(run, state);
     state->cursor = (void **)(state->nodes + node_at(&state->tour, 0) * state->stride);
+}
+
+static void setup_host(struct run *run) {
+    setup_chase(run, false);
+}
+
+static void setup_remote(struct run *run) {
+    setup_chase(run, true);
 }
 
 static void release_host(struct run *run) {
@@ -181,6 +248,21 @@ static const char *decline_host(const struct run *run) {
     return small && sysconf(_SC_PAGESIZE) != 4096 ? "this kernel's small pages are not of 4 KiB" : NULL;
 }
 
+/* In a preset where it tells something: past the caches. */
+static bool covers_memory(const struct run *run) {
+    return run->value[AXIS_BYTES] >= 64 * MIB;
+}
+
+static const char *decline_loaded(const struct run *run) {
+    if (run->threads < 2) return "needs another core that makes the load";
+    return decline_host(run);
+}
+
+static const char *decline_remote(const struct run *run) {
+    if (topology_numa_nodes() < 2) return "this machine has one NUMA node";
+    return decline_host(run);
+}
+
 static void setup(struct run *run) {
     struct latency_state *state = bench_alloc(run, sizeof *state);
     state->stride = (uint64_t)run->value[AXIS_STRIDE];
@@ -190,7 +272,7 @@ static void setup(struct run *run) {
 
 static void check(struct run *run, struct verdict *verdict) {
     const struct latency_state *state = run->state;
-    verdict->error = state->end == node_at(&state->tour, state->position) ? 0 : 1;
+    verdict->error = (state->end == node_at(&state->tour, state->position) ? 0 : 1) + (double)state->astray;
     verdict->tolerance = 0;
 }
 
@@ -210,6 +292,10 @@ static const struct axis axes[] = {
 static const struct variant variants[] = {
     {.name = "chase", .backend = "c", .place = PLACE_HOST, .decline = decline_host, .setup = setup_host,
      .fetch = fetch_host, .measure = measure_host, .release = release_host},
+    {.name = "chase_loaded", .backend = "c", .place = PLACE_HOST, .decline = decline_loaded, .setup = setup_host,
+     .fetch = fetch_host, .measure = measure_loaded, .release = release_host, .covers = covers_memory},
+    {.name = "chase_remote", .backend = "c", .place = PLACE_HOST, .decline = decline_remote, .setup = setup_remote,
+     .fetch = fetch_host, .measure = measure_host, .release = release_host, .covers = covers_memory},
     {0}};
 
 const struct bench bench = {.suite = "kernels", .name = "memory_latency",

@@ -35,12 +35,16 @@ RANDOM_INLINE uint64_t node_at(const struct tour *tour, uint64_t step) {
     return x;
 }
 
+/* Of the variants that look at single accesses (near and far): steps of one walker. */
+enum { WALKER_STEPS = 1024 };
+
 /* run->state of every variant. */
 struct latency_state {
     struct tour tour;
     uint64_t stride;   /* bytes from node to node */
     uint64_t position; /* steps made since node_at(0), modulo count */
     uint64_t end;      /* check: the node where the last step of all ended */
+    uint64_t astray;   /* walkers that ended elsewhere than they must */
     /* host */
     char *mapping, *nodes;
     size_t mapping_bytes;

@@ -1,10 +1,12 @@
 /* wgmma.cu: the chains of wgmma. A block is a warpgroup with tiles of its own; the dynamic shared memory it asks for
    decides how many of them a multiprocessor holds.
 
-   Floor of a throughput call: chain x warpgroups x N / 2 clocks; at N = 256 and 1.98 GHz 8193 x 2 x 128 clocks are
-   1.06 ms. Writing the accumulators, 17 MB, adds microseconds, and so does filling the tiles. */
+   Floor of a throughput launch: chain x warpgroups x N / 2 clocks; at N = 256 and 1.98 GHz 16385 x 128 clocks are
+   1.06 ms. */
 #include "bench/cuda.h"
-#include "kernels/lib/wgmma.h"
+#include "bench/device.h"
+#include "kernels/lib/matrix_chain_device.h"
+#include "kernels/lib/wgmma_sparse.h"
 #include "kernels/wgmma.h"
 
 static const int rounds_unrolled = 4;
@@ -15,10 +17,11 @@ static_assert((int)ROWS == (int)WGMMA_M && (int)CHAIN_ROW_BYTES == (int)WGMMA_RO
               "a row of a chain is a row of a tile");
 
 struct wgmma_arguments {
-    const void *a, *b;   /* ROWS and n rows of CHAIN_ROW_BYTES */
+    const void *a, *b;   /* ROWS and n rows of CHAIN_ROW_BYTES; of a sparse chain b's are twice as long */
     void *out;           /* block after block ROWS x n */
-    long long *clocks;   /* of block 0 */
+    struct device_span *spans; /* for each block */
     int n;
+    uint32_t metadata;   /* of a sparse A */
     int iterations;      /* of rounds_unrolled rounds each, at least 1 */
     int keep;            /* an iteration starts from D = 0 when none of these bits are in its number */
 };
@@ -26,27 +29,47 @@ struct wgmma_arguments {
 /* run->device_state, in host memory. */
 struct wgmma_device {
     struct wgmma_arguments arguments;
+    struct device_clock clock;
     const void *kernel[2]; /* by whether each instruction is waited for */
-    unsigned blocks, shared_bytes;
+    unsigned shared_bytes;
     size_t out_bytes, matrix_bytes;
+    struct limit limit;
 };
 
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
-static __device__ void load_tile(unsigned char *tile, const void *rows, unsigned count) {
+/* Rows of row_bytes, as one tile for each WGMMA_ROW_BYTES of them, one after the other. */
+static __device__ void load_tiles(unsigned char *tiles, const void *rows, unsigned count, unsigned row_bytes) {
     const uint4 *from = (const uint4 *)rows;
-    for (unsigned i = threadIdx.x; i < count * (WGMMA_ROW_BYTES / 16); i += WGMMA_THREADS) {
-        unsigned row = i / (WGMMA_ROW_BYTES / 16), byte = i % (WGMMA_ROW_BYTES / 16) * 16;
-        *(uint4 *)(tile + wgmma_swizzled(row, byte)) = from[i];
+    unsigned chunks = row_bytes / 16;
+    for (unsigned i = threadIdx.x; i < count * chunks; i += WGMMA_THREADS) {
+        unsigned row = i / chunks, byte = i % chunks * 16;
+        unsigned char *tile = tiles + byte / WGMMA_ROW_BYTES * count * WGMMA_ROW_BYTES;
+        *(uint4 *)(tile + wgmma_swizzled(row, byte % WGMMA_ROW_BYTES)) = from[i];
     }
 }
 
+/* What the instructions of a chain have in common. A slice of a sparse chain's B is 64 bytes of k: two to a tile. */
+struct operands {
+    uint64_t tile_a, tile_b; /* descriptors */
+    uint64_t next_b;         /* from B's first tile to its second, as a descriptor's address */
+    uint32_t metadata;
+};
+
 /* Instruction `slice` of a round; A from registers where the instruction takes it so. */
-template <bool registers, auto instruction, typename word, int count>
-static __device__ __forceinline__ void issue(word (&d)[count], const uint32_t (&a)[CHAIN_SLICES][4], uint64_t tile_a,
-                                             uint64_t tile_b, int slice, bool accumulate) {
+template <bool registers, bool sparse, auto instruction, typename word, int count>
+static __device__ __forceinline__ void issue(word (&d)[count], const uint32_t (&a)[CHAIN_SLICES][4],
+                                             const struct operands *operands, int slice, bool accumulate) {
     const uint64_t step = WGMMA_K_BYTES >> 4; /* of a descriptor's address */
-    if constexpr (registers) instruction(d, a[slice], tile_b + slice * step, accumulate);
-    else instruction(d, tile_a + slice * step, tile_b + slice * step, accumulate);
+    uint64_t tile_a = operands->tile_a + slice * step, tile_b = operands->tile_b;
+    if constexpr (sparse) {
+        tile_b += slice % 2 * 2 * step + slice / 2 * operands->next_b;
+        if constexpr (registers) instruction(d, a[slice], tile_b, operands->metadata, accumulate);
+        else instruction(d, tile_a, tile_b, operands->metadata, accumulate);
+    } else {
+        tile_b += slice * step;
+        if constexpr (registers) instruction(d, a[slice], tile_b, accumulate);
+        else instruction(d, tile_a, tile_b, accumulate);
+    }
 }
 
 template <typename word, int count> static __device__ __forceinline__ void wait_for_all(word (&d)[count]) {
@@ -71,7 +94,7 @@ static __device__ void store(const struct wgmma_arguments *arguments, const word
 #endif
 
 /* word d[count]: the accumulators of a thread. */
-template <typename word, int count, bool registers, bool wait_each, auto instruction>
+template <typename word, int count, bool registers, bool sparse, bool wait_each, auto instruction>
 static __global__ void __launch_bounds__(WGMMA_THREADS)
     wgmma_chain(const __grid_constant__ struct wgmma_arguments arguments) {
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -80,50 +103,57 @@ static __global__ void __launch_bounds__(WGMMA_THREADS)
     unsigned char *tile_b = tile_a + ROWS * WGMMA_ROW_BYTES;
     uint32_t a[CHAIN_SLICES][4] = {};
     word d[count] = {};
-    load_tile(tile_a, arguments.a, ROWS);
-    load_tile(tile_b, arguments.b, (unsigned)arguments.n);
+    load_tiles(tile_a, arguments.a, ROWS, WGMMA_ROW_BYTES);
+    load_tiles(tile_b, arguments.b, (unsigned)arguments.n, sparse ? CHAIN_SPARSE_ROW_BYTES : CHAIN_ROW_BYTES);
     fence_for_copy_engine();
     __syncthreads();
     for (int i = 0; registers && i < CHAIN_SLICES * 4; i++) {
         unsigned byte = i / 4 * WGMMA_K_BYTES + wgmma_a_byte(threadIdx.x, i % 4);
         a[i / 4][i % 4] = *(const uint32_t *)(tile_a + wgmma_swizzled(wgmma_pair_row(threadIdx.x, i % 4), byte));
     }
-    uint64_t at_a = wgmma_tile_descriptor(tile_a, 0), at_b = wgmma_tile_descriptor(tile_b, 0);
+    struct operands operands = {wgmma_tile_descriptor(tile_a, 0), wgmma_tile_descriptor(tile_b, 0),
+                                (uint64_t)arguments.n * WGMMA_ROW_BYTES >> 4, arguments.metadata};
+    struct device_span span;
     wgmma_hold(d);
-    long long start = clock64();
+    device_span_begin(&span);
     int i = 0;
     do {
         wgmma_fence(); /* one path leads to each instruction, from a fence; else the compiler adds fences of its own */
 #pragma unroll
         for (int j = 0; j < rounds_unrolled * CHAIN_SLICES; j++) {
-            issue<registers, instruction>(d, a, at_a, at_b, j % CHAIN_SLICES, j > 0 || (i & arguments.keep) != 0);
+            issue<registers, sparse, instruction>(d, a, &operands, j % CHAIN_SLICES,
+                                                   j > 0 || (i & arguments.keep) != 0);
             if (wait_each) wait_for_all(d);
             else if (j % CHAIN_SLICES == CHAIN_SLICES - 1) wgmma_commit();
         }
     } while (++i < arguments.iterations);
     wgmma_fence();
-    issue<registers, instruction>(d, a, at_a, at_b, 0, true);
+    issue<registers, sparse, instruction>(d, a, &operands, 0, true);
     wait_for_all(d);
-    long long end = clock64();
+    device_span_end(&span);
     store(&arguments, d);
-    if (threadIdx.x == 0 && blockIdx.x == 0) *arguments.clocks = end - start;
+    if (threadIdx.x == 0) arguments.spans[blockIdx.x] = span;
 #else
     __trap(); /* decline keeps us from here */
 #endif
 }
 
 /* By type, sums, source of A, whether each is waited for, and n from 8. */
-#define KERNELS_N(word, name, registers, source, wait_each, per)                                                       \
-    {(const void *)wgmma_chain<word, 8 / per, registers, wait_each, wgmma_##name##_n8_##source>,                       \
-     (const void *)wgmma_chain<word, 16 / per, registers, wait_each, wgmma_##name##_n16_##source>,                     \
-     (const void *)wgmma_chain<word, 32 / per, registers, wait_each, wgmma_##name##_n32_##source>,                     \
-     (const void *)wgmma_chain<word, 64 / per, registers, wait_each, wgmma_##name##_n64_##source>,                     \
-     (const void *)wgmma_chain<word, 128 / per, registers, wait_each, wgmma_##name##_n128_##source>,                   \
-     (const void *)wgmma_chain<word, 256 / per, registers, wait_each, wgmma_##name##_n256_##source>}
-#define KERNELS_WAIT(word, name, registers, source, per)                                                               \
-    {KERNELS_N(word, name, registers, source, false, per), KERNELS_N(word, name, registers, source, true, per)}
+#define KERNELS_N(word, name, registers, sparse, source, wait_each, per)                                               \
+    {(const void *)wgmma_chain<word, 8 / per, registers, sparse, wait_each, name##_n8_##source>,                       \
+     (const void *)wgmma_chain<word, 16 / per, registers, sparse, wait_each, name##_n16_##source>,                     \
+     (const void *)wgmma_chain<word, 32 / per, registers, sparse, wait_each, name##_n32_##source>,                     \
+     (const void *)wgmma_chain<word, 64 / per, registers, sparse, wait_each, name##_n64_##source>,                     \
+     (const void *)wgmma_chain<word, 128 / per, registers, sparse, wait_each, name##_n128_##source>,                   \
+     (const void *)wgmma_chain<word, 256 / per, registers, sparse, wait_each, name##_n256_##source>}
+#define KERNELS_WAIT(word, name, registers, sparse, source, per)                                                       \
+    {KERNELS_N(word, name, registers, sparse, source, false, per),                                                     \
+     KERNELS_N(word, name, registers, sparse, source, true, per)}
 #define KERNELS(word, name, per)                                                                                       \
-    {KERNELS_WAIT(word, name, false, ss, per), KERNELS_WAIT(word, name, true, rs, per)}
+    {KERNELS_WAIT(word, wgmma_##name, false, false, ss, per), KERNELS_WAIT(word, wgmma_##name, true, false, rs, per)}
+#define SPARSE_KERNELS(word, name)                                                                                     \
+    {KERNELS_WAIT(word, wgmma_sparse_##name, false, true, ss, 2),                                                      \
+     KERNELS_WAIT(word, wgmma_sparse_##name, true, true, rs, 2)}
 static const void *const kernels[TYPE_COUNT][2][2][2][6] = {
     [TYPE_FP16] = {KERNELS(float, fp16_fp32, 2), KERNELS(uint32_t, fp16_fp16, 4)},
     [TYPE_BF16] = {KERNELS(float, bf16_fp32, 2)},
@@ -131,6 +161,10 @@ static const void *const kernels[TYPE_COUNT][2][2][2][6] = {
     [TYPE_FP8_E4M3] = {KERNELS(float, fp8_e4m3_fp32, 2), KERNELS(uint32_t, fp8_e4m3_fp16, 4)},
     [TYPE_FP8_E5M2] = {KERNELS(float, fp8_e5m2_fp32, 2), KERNELS(uint32_t, fp8_e5m2_fp16, 4)},
     [TYPE_INT8] = {KERNELS(int32_t, int8_int32, 2)}};
+static const void *const sparse_kernels[TYPE_COUNT][2][2][6] = {
+    [TYPE_FP16] = SPARSE_KERNELS(float, fp16),         [TYPE_BF16] = SPARSE_KERNELS(float, bf16),
+    [TYPE_TF32] = SPARSE_KERNELS(float, tf32),         [TYPE_FP8_E4M3] = SPARSE_KERNELS(float, fp8_e4m3),
+    [TYPE_FP8_E5M2] = SPARSE_KERNELS(float, fp8_e5m2), [TYPE_INT8] = SPARSE_KERNELS(int32_t, int8)};
 
 static const char *decline(const struct run *run) {
     (void)run;
@@ -138,46 +172,37 @@ static const char *decline(const struct run *run) {
 }
 
 static const void *kernel_of(const struct run *run, int wait_each) {
+    int64_t type = run->value[AXIS_DTYPE], source = run->value[AXIS_A_FROM];
     int at = 0;
     while (N_MIN << at < run->value[AXIS_N]) at++;
-    return kernels[run->value[AXIS_DTYPE]][run->value[AXIS_SUMS]][run->value[AXIS_A_FROM]][wait_each][at];
+    if (run->value[AXIS_SPARSITY] == SPARSE) return sparse_kernels[type][source][wait_each][at];
+    return kernels[type][run->value[AXIS_SUMS]][source][wait_each][at];
 }
 
-static int attribute(struct run *run, enum cudaDeviceAttr which) {
-    int device, value;
-    CUDA_CHECK(run, cudaGetDevice(&device));
-    CUDA_CHECK(run, cudaDeviceGetAttribute(&value, which, device));
-    return value;
-}
-
-static void *on_device(struct run *run, const void *rows, int64_t count) {
-    void *copy = bench_device_alloc(run, (size_t)count * CHAIN_ROW_BYTES);
-    CUDA_CHECK(run, cudaMemcpy(copy, rows, (size_t)count * CHAIN_ROW_BYTES, cudaMemcpyHostToDevice));
-    return copy;
-}
-
-/* `blocks` warpgroups run at a time, `matrices` are kept. */
-static struct wgmma_device *setup(struct run *run, unsigned blocks, int64_t matrices) {
+/* `blocks` warpgroups run at a time, `warpgroups` of them on a multiprocessor; `matrices` are kept. */
+static struct wgmma_device *setup(struct run *run, unsigned blocks, int warpgroups, int64_t matrices) {
     struct wgmma_state *state = (struct wgmma_state *)run->state;
     struct wgmma_device *device = (struct wgmma_device *)bench_alloc(run, sizeof *device);
     struct wgmma_arguments *arguments = &device->arguments;
     run->device_state = device;
     state->matrices = matrices;
     for (int wait_each = 0; wait_each < 2; wait_each++) device->kernel[wait_each] = kernel_of(run, wait_each);
-    device->blocks = blocks;
     device->matrix_bytes = (size_t)ROWS * (size_t)state->chain.n * dtype_size(state->chain.sums);
     device->out_bytes = (size_t)matrices * device->matrix_bytes;
-    arguments->a = on_device(run, state->chain.a, ROWS);
-    arguments->b = on_device(run, state->chain.b, state->chain.n);
+    device_clock_setup(run, &device->clock, blocks);
+    arguments->spans = device->clock.spans;
+    arguments->a = matrix_chain_device_a(run, &state->chain);
+    arguments->b = matrix_chain_device_b(run, &state->chain, run->value[AXIS_SPARSITY] == SPARSE);
+    arguments->metadata = matrix_chain_metadata(state->chain.dtype);
     arguments->out = bench_device_alloc(run, device->out_bytes);
-    arguments->clocks = (long long *)bench_device_alloc(run, sizeof *arguments->clocks);
     arguments->n = state->chain.n;
     state->out = bench_alloc(run, device->out_bytes);
     bench_output(run, arguments->out, device->out_bytes, PLACE_DEVICE, false);
-    /* a share of the shared memory, so that just WARPGROUPS fit; a block's first KiB is the system's */
-    int all = attribute(run, cudaDevAttrMaxSharedMemoryPerMultiprocessor);
-    int reserved = attribute(run, cudaDevAttrReservedSharedMemoryPerBlock);
-    device->shared_bytes = (unsigned)(all / WARPGROUPS - reserved);
+    CUDA_CHECK(run, cudaMemset(arguments->out, 0xff, device->out_bytes));
+    /* a share of the shared memory, so that just so many warpgroups fit; a block's first KiB is the system's */
+    int all = device_attribute(run, cudaDevAttrMaxSharedMemoryPerMultiprocessor);
+    int reserved = device_attribute(run, cudaDevAttrReservedSharedMemoryPerBlock);
+    device->shared_bytes = (unsigned)(all / warpgroups - reserved);
     for (int wait_each = 0; wait_each < 2; wait_each++)
         CUDA_CHECK(run, cudaFuncSetAttribute(device->kernel[wait_each], cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              (int)device->shared_bytes));
@@ -187,37 +212,57 @@ static struct wgmma_device *setup(struct run *run, unsigned blocks, int64_t matr
 static void launch_chain(struct run *run, int wait_each) {
     struct wgmma_device *device = (struct wgmma_device *)run->device_state;
     void *arguments[] = {&device->arguments};
-    CUDA_CHECK(run, cudaLaunchKernel(device->kernel[wait_each], device->blocks, WGMMA_THREADS, arguments,
+    CUDA_CHECK(run, cudaLaunchKernel(device->kernel[wait_each], device->clock.blocks, WGMMA_THREADS, arguments,
                                      device->shared_bytes, run->stream));
 }
 
-static void run_throughput(struct run *run) {
+static void launch_throughput(struct run *run) {
     launch_chain(run, 0);
 }
 
-static void setup_throughput(struct run *run) {
+static void setup_on(struct run *run, int multiprocessors) {
     struct wgmma_state *state = (struct wgmma_state *)run->state;
-    unsigned blocks = WARPGROUPS * (unsigned)attribute(run, cudaDevAttrMultiProcessorCount);
-    struct wgmma_device *device = setup(run, blocks, blocks);
+    int warpgroups = (int)run->value[AXIS_WARPGROUPS], resident;
+    unsigned blocks = (unsigned)(warpgroups * multiprocessors);
+    struct wgmma_device *device = setup(run, blocks, warpgroups, blocks);
     struct wgmma_arguments *arguments = &device->arguments;
-    int resident;
     CUDA_CHECK(run, cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, device->kernel[0], WGMMA_THREADS,
                                                                   device->shared_bytes));
-    if (resident != WARPGROUPS) bench_fail(run, "%d warpgroups fit, not %d", resident, WARPGROUPS);
+    if (resident != warpgroups) bench_fail(run, "%d warpgroups fit, not %d", resident, warpgroups);
     bool restart = state->chain.sums == DTYPE_fp16;
-    int rounds = wgmma_rounds(state->chain.n);
-    state->rounds = restart ? CHAIN_ROUNDS_MAX_FP16 : rounds;
-    arguments->iterations = rounds / rounds_unrolled;
+    state->rounds = restart ? (int)CHAIN_ROUNDS_MAX_FP16 : (int)ROUNDS;
+    arguments->iterations = ROUNDS / rounds_unrolled;
     arguments->keep = restart ? CHAIN_ROUNDS_MAX_FP16 / rounds_unrolled - 1 : -1;
+    device->limit = limit_flop_rate(run, state->chain.dtype);
+    device->limit.value *= (run->value[AXIS_SPARSITY] == SPARSE ? 2.0 : 1.0) * multiprocessors /
+                           device_attribute(run, cudaDevAttrMultiProcessorCount);
+}
+
+static void setup_throughput(struct run *run) {
+    setup_on(run, device_attribute(run, cudaDevAttrMultiProcessorCount));
+}
+
+static void setup_throughput_one(struct run *run) {
+    setup_on(run, 1);
+}
+
+static void measure_throughput(struct run *run) {
+    const struct wgmma_device *device = (const struct wgmma_device *)run->device_state;
+    const struct wgmma_state *state = (const struct wgmma_state *)run->state;
+    enum dtype dtype = state->chain.dtype;
+    double k = (double)(CHAIN_SLICE_BYTES / dtype_size(dtype)) * (run->value[AXIS_SPARSITY] == SPARSE ? 2 : 1);
+    double instructions = ((double)ROUNDS * (int)CHAIN_SLICES + 1) * device->clock.blocks;
+    device_clock_report(run, device_clock_sample(run, &device->clock, launch_throughput),
+                        dtype_is_integer(dtype) ? METRIC_op_rate : METRIC_flop_rate,
+                        2.0 * (double)(ROWS * state->chain.n) * k * instructions, device->limit);
 }
 
 /* Two matrices: of the chains that do not wait, and of those that do. They hold NaN until then. */
 static void setup_issue(struct run *run) {
     struct wgmma_state *state = (struct wgmma_state *)run->state;
-    struct wgmma_device *device = setup(run, 1, 2);
+    struct wgmma_device *device = setup(run, 1, 1, 2);
     device->arguments.keep = -1;
     state->rounds = CHAIN_ROUNDS_MAX_FP16;
-    CUDA_CHECK(run, cudaMemset(device->arguments.out, 0xff, device->out_bytes));
 }
 
 /* wait_each: also which of the matrices is written. */
@@ -225,18 +270,16 @@ static double clocks_of_chain(struct run *run, int64_t rounds, int wait_each) {
     struct wgmma_device *device = (struct wgmma_device *)run->device_state;
     struct wgmma_arguments *arguments = &device->arguments;
     void *out = arguments->out;
-    long long clocks;
     arguments->iterations = (int)(rounds / rounds_unrolled);
     arguments->out = (char *)out + (size_t)wait_each * device->matrix_bytes;
     launch_chain(run, wait_each);
     arguments->out = out;
-    CUDA_CHECK(run, cudaMemcpyAsync(&clocks, arguments->clocks, sizeof clocks, cudaMemcpyDeviceToHost, run->stream));
-    CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
-    return (double)clocks;
+    return device_clock_read(run, &device->clock).clocks;
 }
 
 static void measure_issue(struct run *run) {
-    double n = (double)run->value[AXIS_N], unit = n / 2, memory = n / 4;
+    double n = (double)run->value[AXIS_N], unit = n / 2;
+    double memory = n / (run->value[AXIS_SPARSITY] == SPARSE ? 2 : 4);
     if (run->value[AXIS_A_FROM] == A_SHARED) memory += (double)ROWS / 4;
     struct limit none = {0, NULL};
     struct limit limit = memory > unit ? (struct limit){memory, "shared memory, 128 bytes a clock"}
@@ -245,9 +288,33 @@ static void measure_issue(struct run *run) {
     bench_report_plain(run, METRIC_latency_clocks, matrix_chain_clocks(run, clocks_of_chain, 1), none);
 }
 
-/* The presets but full leave out the shapes that a product does not use. */
+/* One chain alone, whose clocks do not depend on the data. */
+static const char *decline_issue(const struct run *run) {
+    if (wgmma_missing() != NULL) return wgmma_missing();
+    return run->value[AXIS_WARPGROUPS] != 1 ? "the issue interval is of one warpgroup" : NULL;
+}
+
+static bool covers_issue(const struct run *run) {
+    return run->value[AXIS_WARPGROUPS] == 1 && run->value[AXIS_VALUES] == VALUES_RANDOM;
+}
+
+/* The presets but full leave out the shapes that a product does not use, and vary one thing at a time. */
 static bool covers_throughput(const struct run *run) {
-    return run->preset == PRESET_FULL || run->value[AXIS_N] == N_MIN || run->value[AXIS_N] >= 64;
+    bool widest = run->value[AXIS_N] == N_MAX;
+    int varied = (run->value[AXIS_SPARSITY] == SPARSE) + (run->value[AXIS_WARPGROUPS] != 1) +
+                 (run->value[AXIS_VALUES] == VALUES_ZEROS) + (run->value[AXIS_A_FROM] == A_REGISTERS);
+    if (run->preset == PRESET_FULL) return true;
+    if (varied == 0) return run->value[AXIS_N] == N_MIN || run->value[AXIS_N] >= 64;
+    return widest && varied == 1;
+}
+
+static const char *decline_throughput_one(const struct run *run) {
+    if (wgmma_missing() != NULL) return wgmma_missing();
+    return run->value[AXIS_WARPGROUPS] != 1 ? "two blocks would go to two multiprocessors" : NULL;
+}
+
+static bool covers_throughput_one(const struct run *run) {
+    return run->value[AXIS_WARPGROUPS] == 1 && run->value[AXIS_VALUES] == VALUES_RANDOM && covers_throughput(run);
 }
 
 static void fetch(struct run *run) {
@@ -257,8 +324,10 @@ static void fetch(struct run *run) {
 }
 
 const struct variant cuda_variants[] = {
-    {.name = "issue", .backend = "cuda", .place = PLACE_DEVICE, .decline = decline, .setup = setup_issue,
-     .fetch = fetch, .measure = measure_issue},
+    {.name = "issue", .backend = "cuda", .place = PLACE_DEVICE, .decline = decline_issue, .setup = setup_issue,
+     .fetch = fetch, .measure = measure_issue, .covers = covers_issue},
     {.name = "throughput", .backend = "cuda", .place = PLACE_DEVICE, .decline = decline, .setup = setup_throughput,
-     .run = run_throughput, .fetch = fetch, .covers = covers_throughput},
+     .fetch = fetch, .measure = measure_throughput, .covers = covers_throughput},
+    {.name = "throughput_one", .backend = "cuda", .place = PLACE_DEVICE, .decline = decline_throughput_one,
+     .setup = setup_throughput_one, .fetch = fetch, .measure = measure_throughput, .covers = covers_throughput_one},
     {}};

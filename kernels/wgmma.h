@@ -4,17 +4,16 @@
 
 #include "kernels/lib/matrix_chain.h"
 
-enum { AXIS_DTYPE, AXIS_SUMS, AXIS_A_FROM, AXIS_N };
+enum { AXIS_DTYPE, AXIS_SUMS, AXIS_A_FROM, AXIS_N, AXIS_SPARSITY, AXIS_WARPGROUPS, AXIS_VALUES };
 enum { TYPE_FP16, TYPE_BF16, TYPE_TF32, TYPE_FP8_E4M3, TYPE_FP8_E5M2, TYPE_INT8, TYPE_COUNT };
 enum { SUMS_WIDE, SUMS_FP16 };
 enum { A_SHARED, A_REGISTERS };
+enum { DENSE, SPARSE };
+enum { VALUES_RANDOM, VALUES_ZEROS };
 enum { ROWS = 64, N_MIN = 8, N_MAX = 256 };
 
-/* Of a throughput call: warpgroups on each multiprocessor, and rounds of their chains. */
-enum { WARPGROUPS = 2 };
-static inline int wgmma_rounds(int64_t n) {
-    return n >= N_MAX ? CHAIN_ROUNDS_MAX / 2 : CHAIN_ROUNDS_MAX;
-}
+/* Of a throughput call: rounds of each warpgroup's chain. With few columns the chain is the longer in time anyway. */
+enum { ROUNDS = CHAIN_ROUNDS_MAX, WARPGROUPS_MAX = 2 };
 
 /* run->state */
 struct wgmma_state {

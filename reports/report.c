@@ -4,7 +4,9 @@
    physical limit, each program's plots and table, published figures beside the measured ones, and what was not measured
    and why. Several folders become lines of the same plots. Rows are input that is not trusted: nothing of them reaches
    the page unescaped, gnuplot and hwloc are started without a shell, and their drawings are filtered.
-   Exit status: 0 written, 2 bad usage or input (one line on standard error that names file and line). */
+   A summary as Markdown stands beside it, and a PDF where one is asked for.
+   Exit status: 0 written, 2 bad usage or input (one line on standard error that names file and line), 3 no program here
+   prints HTML. */
 #include <argp.h>
 #include <errno.h>
 #include <signal.h>
@@ -16,17 +18,22 @@
 
 #include "reports/lib/markup.h"
 #include "reports/lib/page.h"
+#include "reports/lib/pdf.h"
+#include "reports/lib/write_whole.h"
 
-enum { FOLDERS_MAX = 16, EXIT_BAD_INPUT = 2 };
+enum { FOLDERS_MAX = 16, EXIT_BAD_INPUT = 2, EXIT_NOT_HERE = 3 };
 
 struct arguments {
-    const char *out, *published;
+    const char *out, *published, *markdown, *pdf;
     const char *folders[FOLDERS_MAX];
     size_t folder_count;
 };
 
 static const struct argp_option options[] = {
     {"out", 'o', "FILE", 0, "write the page to FILE, - for standard output (default: FOLDER/report/index.html)", 0},
+    {"markdown", 'm', "FILE", 0, "write the summary as Markdown (default: FOLDER/report/report.md, none with --out)",
+     0},
+    {"pdf", 'P', "FILE", 0, "print the page too, by a browser or another program that prints HTML", 0},
     {"published", 'p', "PATH,...", 0,
      "published figures: files, or folders with such files (default: those of the suites); empty for none", 0},
     {0}};
@@ -35,6 +42,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     struct arguments *arguments = state->input;
     switch (key) {
     case 'o': arguments->out = argument; return 0;
+    case 'm': arguments->markdown = argument; return 0;
+    case 'P': arguments->pdf = argument; return 0;
     case 'p': arguments->published = argument; return 0;
     case ARGP_KEY_ARG:
         if (arguments->folder_count == FOLDERS_MAX) argp_error(state, "more than %d folders", FOLDERS_MAX);
@@ -68,50 +77,35 @@ static void read_peers(const struct arguments *arguments, struct peers *peers, s
     free(list);
 }
 
-/* Runs of one host and minute are told apart by their folders. */
-static void tell_apart(struct result *results, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(results[i].label, results[j].label) == 0) {
-                results[i].label = results[i].folder;
-                results[j].label = results[j].folder;
-            }
+static void put(const char *path, const struct text *content, struct problem *problem) {
+    if (!write_whole("report", path, content, problem)) end(problem);
 }
 
-/* The page appears whole or not at all: written beside its place, then moved there. */
-static void write_page(const char *path, const struct text *page, struct problem *problem) {
-    struct text temporary = {0};
-    text_add(&temporary, "%s.%ld.tmp", path, (long)getpid());
-    FILE *file = fopen(temporary.data, "w");
-    bool written = file != NULL && fwrite(page->data, 1, page->length, file) == page->length;
-    int reason = errno;
-    if (file != NULL && fclose(file) != 0) written = false, reason = errno;
-    if (written && rename(temporary.data, path) != 0) written = false, reason = errno;
-    if (!written) {
-        if (file != NULL) unlink(temporary.data);
-        problem_set(problem, path, 0, "%s", strerror(reason));
-        end(problem);
-    }
-    text_release(&temporary);
-    fprintf(stderr, "report: %s\n", path);
-}
-
-static void deliver(const struct arguments *arguments, const struct text *page, struct problem *problem) {
+/* Without --out the page and the summary stand in the folder itself. */
+static void deliver(const struct arguments *arguments, const struct text *html, const struct text *markdown,
+                    struct problem *problem) {
     struct text path = {0};
-    if (arguments->out != NULL && strcmp(arguments->out, "-") == 0) {
-        if (fwrite(page->data, 1, page->length, stdout) != page->length || fflush(stdout) != 0) {
-            problem_set(problem, "standard output", 0, "%s", strerror(errno));
-            end(problem);
-        }
-    } else if (arguments->out != NULL) {
-        write_page(arguments->out, page, problem);
-    } else {
+    bool inside = arguments->out == NULL;
+    if (inside) {
         text_add(&path, "%s/report", arguments->folders[0]);
         mkdir(path.data, 0777); /* if it cannot be made, writing says so */
         text_string(&path, "/index.html");
-        write_page(path.data, page, problem);
     }
+    put(inside ? path.data : arguments->out, html, problem);
+    text_clear(&path);
+    text_add(&path, "%s/report/report.md", arguments->folders[0]);
+    if (arguments->markdown != NULL) put(arguments->markdown, markdown, problem);
+    else if (inside) put(path.data, markdown, problem);
     text_release(&path);
+    if (arguments->pdf == NULL) return;
+    struct text pdf = {0};
+    enum pdf_outcome outcome = pdf_print(html, &pdf, problem);
+    if (outcome != PDF_MADE) {
+        fprintf(stderr, "report: %s\n", problem->line);
+        exit(outcome == PDF_NO_PROGRAM ? EXIT_NOT_HERE : EXIT_BAD_INPUT);
+    }
+    put(arguments->pdf, &pdf, problem);
+    text_release(&pdf);
 }
 
 int main(int argc, char **argv) {
@@ -122,18 +116,21 @@ int main(int argc, char **argv) {
     struct result results[FOLDERS_MAX];
     struct peers peers = {0};
     struct problem problem;
-    struct text page = {0};
+    struct text html = {0}, markdown = {0};
     argp_err_exit_status = EXIT_BAD_INPUT;
     signal(SIGPIPE, SIG_IGN);
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     read_peers(&arguments, &peers, &problem);
     for (size_t i = 0; i < arguments.folder_count; i++)
-        if (!result_read(arguments.folders[i], (int)i, &results[i], &problem)) end(&problem);
-    tell_apart(results, arguments.folder_count);
-    page_write(results, arguments.folder_count, &peers, true, &page);
-    deliver(&arguments, &page, &problem);
+        if (!result_read(arguments.folders[i], (int)i, &results[i], &problem) ||
+            !result_read_fits(&results[i], &problem))
+            end(&problem);
+    results_label(results, arguments.folder_count);
+    page_write(results, arguments.folder_count, &peers, true, &html, &markdown);
+    deliver(&arguments, &html, &markdown, &problem);
     for (size_t i = 0; i < arguments.folder_count; i++) result_release(&results[i]);
     peers_release(&peers);
-    text_release(&page);
+    text_release(&html);
+    text_release(&markdown);
     return 0;
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # configure.sh OUTPUT: finds compilers and libraries and writes them as a makefile. What is missing and required is
 # installed by deps.sh, where that is allowed. The makefile says
-#   HAVE              words that ` * needs:` of a source may name: hwloc cjson csv openblas papi cmocka mpi cuda
-#                     cublasLt nccl cudnn
+#   HAVE              words that ` * needs:` of a source may name: hwloc cjson csv openblas papi cmocka sqlite3 mpi
+#                     cuda cublasLt nccl cudnn
 #   CONFIG_CFLAGS     search paths and -DHAVE_<WORD>=1 for C;  CONFIG_NVCCFLAGS  the same for nvcc
 #   LIBS, LIBS_<word> what every program links with, and what those link with that need the word
 #   NVCC              the compiler's path, empty without CUDA
@@ -31,6 +31,8 @@ for word in hwloc cjson csv openblas papi; do
     if "probe_$word"; then use $word; fi
 done
 if probe_cmocka; then have="$have cmocka"; fi
+libs_sqlite3=""
+if probe_sqlite3; then have="$have sqlite3" cflags="$cflags $probe_cflags" libs_sqlite3=$probe_libs; fi
 
 libs_mpi="" mpi_paths=""
 if probe_mpi; then
@@ -104,6 +106,7 @@ LIBS := $libs $run_paths -lm -ldl -lpthread
 LIBS_mpi := $libs_mpi
 NVCC := $nvcc
 CONFIG_NVCCFLAGS := $macros $mpi_paths
+LIBS_sqlite3 := $libs_sqlite3
 LIBS_cuda := $libs_cuda
 LIBS_cublasLt := $libs_cublasLt
 LIBS_nccl := $libs_nccl

@@ -2,16 +2,19 @@
 # deps.sh: sees to it that what Plumbline is built from is there. Silent when nothing is missing.
 # As root, or with sudo that asks no password, on a machine with apt, it says what it installs and installs it.
 # Otherwise it prints one command each for apt, dnf and Spack. The CUDA toolkit is never installed.
+# --tests: also what only tests want, a Slurm to run on this machine.
 # Environment: DEPS=off never installs; CC, PKG_CONFIG_PATH, CPATH and LIBRARY_PATH are honoured (see probe.sh).
 # Exit status: 0 all that is required is there, 2 bad usage, 3 something required is missing.
 # shellcheck disable=SC2086 # lists of package names are meant to be split
 set -eu
 here=$(dirname "$0")
 
+tests=no
 if [ $# -gt 0 ]; then
     case $1 in
     --help) sed -n '2,/^# Exit/s/^# //p' "$0"; exit 0 ;;
-    *) echo "deps.sh: '$1' is no option; valid: --help" >&2; exit 2 ;;
+    --tests) tests=yes ;;
+    *) echo "deps.sh: '$1' is no option; valid: --help --tests" >&2; exit 2 ;;
     esac
 fi
 case ${DEPS:-auto} in
@@ -37,7 +40,11 @@ launcher|openmpi-bin|openmpi|openmpi|no mpirun: every program runs with one rank
 papi|libpapi-dev|papi-devel|papi|no PAPI: counters through perf_event_open, if at all
 gnuplot|gnuplot-nox|gnuplot|gnuplot|no gnuplot: the report has tables but no plots
 lstopo|hwloc|hwloc-gui|hwloc|no lstopo: the report has no picture of the machine
+sqlite3|libsqlite3-dev|sqlite-devel|sqlite|no SQLite: the program history is left out
 cmocka|libcmocka-dev|libcmocka-devel|cmocka|no cmocka: make check leaves out the tests in C
+END
+    [ "$tests" = no ] || cat <<END
+slurm|slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge|slurm-slurmctld slurm-slurmd munge|slurm|no Slurm: its test is skipped
 END
 }
 

@@ -58,6 +58,10 @@ probe_papi() {
     probe_library "papi papi-7.0" -lpapi "#include <papi.h>
 int main(void) { return PAPI_library_init(PAPI_VER_CURRENT); }"
 }
+probe_sqlite3() {
+    probe_library sqlite3 -lsqlite3 "#include <sqlite3.h>
+int main(void) { return sqlite3_libversion_number() < 3024000; }"
+}
 probe_cmocka() {
     probe_library cmocka -lcmocka "#include <stdarg.h>
 #include <stddef.h>
@@ -80,6 +84,10 @@ int main(int argc, char **argv) { return MPI_Init(&argc, &argv); }" "$probe_cfla
 probe_launcher() { has_command mpirun || has_command srun; }
 probe_gnuplot() { has_command gnuplot; }
 probe_lstopo() { has_command lstopo || has_command lstopo-no-graphics; }
+
+probe_slurm() {
+    (PATH=$PATH:/usr/sbin:/sbin && has_command slurmctld && has_command slurmd && has_command munged && has_command sbatch)
+}
 
 # Leaves the path of nvcc in nvcc: CUDA_HOME first, then the PATH, then the usual folder.
 find_nvcc() {

@@ -1,7 +1,11 @@
-/* mask.c: the masks by name as lists of pieces, and their exact areas. */
+/* mask.c: masks made from recipes, their exact areas, pairs and rows. */
 #include "mask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "bench/device.h"
+#include "build.h"
 
 const char *const mask_words[MASK_COUNT + 1] = {
 #define MASK(identifier, meaning) #identifier,
@@ -15,62 +19,83 @@ const char mask_help[] = "which keys a query sees"
 #undef MASK
     ;
 
-enum { PIECES_MAX = 2 };
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
+struct mask_recipe mask_recipe(enum mask_name name, int64_t queries, int64_t keys) {
+    return (struct mask_recipe){.name = name,
+                                .queries = queries,
+                                .keys = keys,
+                                .heads = 1,
+                                .window = MASK_WINDOW,
+                                .globals = 64,
+                                .stride = 128,
+                                .block = 128,
+                                .kept = 20,
+                                .seed = 1};
 }
 
-/* Query q sees keys q + offset - window .. q + offset of those there are. Until the window is full the range starts at
-   key 0, a causal piece; from then on both ends move, a band. Queries in front of every key see nothing. */
-static int64_t sliding_pieces(struct mask_piece *piece, int64_t queries, int64_t keys, int64_t window) {
-    int64_t count = 0, offset = keys - queries;
-    int64_t first = offset < 0 ? -offset : 0;                            /* the first query that sees a key */
-    int64_t full = least(queries, window > offset ? window - offset : 0); /* the first whose window is full */
-    if (full > first)
-        piece[count++] = (struct mask_piece){first, full, 0, full + offset, MASK_KIND_CAUSAL};
-    if (full < queries)
-        piece[count++] = (struct mask_piece){full, queries, full + offset - window, keys, MASK_KIND_BAND};
-    return count;
-}
-
-static int64_t make_pieces(struct mask_piece *piece, enum mask_name name, int64_t queries, int64_t keys,
-                           int64_t window) {
-    switch (name) {
-    case MASK_causal_sliding:
-        return sliding_pieces(piece, queries, keys, window);
-    case MASK_causal:
-        piece[0] = (struct mask_piece){0, queries, 0, keys, MASK_KIND_CAUSAL};
-        return 1;
-    case MASK_full:
-    case MASK_COUNT:
-        break;
+void mask_pieces_add(struct mask_pieces *pieces, struct mask_piece piece) {
+    if (pieces->failed || piece.query_begin >= piece.query_end || piece.key_begin >= piece.key_end) return;
+    if (pieces->count == pieces->room) {
+        int64_t room = pieces->room ? 2 * pieces->room : 16;
+        struct mask_piece *moved = realloc(pieces->piece, (size_t)room * sizeof(piece));
+        pieces->failed = !moved;
+        if (!moved) return;
+        pieces->piece = moved;
+        pieces->room = room;
     }
-    piece[0] = (struct mask_piece){0, queries, 0, keys, MASK_KIND_FULL};
-    return 1;
+    pieces->piece[pieces->count++] = piece;
+}
+
+static int by_query(const void *a, const void *b) {
+    const struct mask_piece *first = a, *second = b;
+    if (first->query_begin != second->query_begin) return first->query_begin < second->query_begin ? -1 : 1;
+    return (first->key_begin > second->key_begin) - (first->key_begin < second->key_begin);
+}
+
+struct mask *mask_make(const struct mask_recipe *recipe, char *reason) {
+    struct mask *mask = calloc(1, sizeof(*mask));
+    struct mask_pieces pieces = {0};
+    snprintf(reason, REASON_SIZE, "out of memory for the mask");
+    if (!mask) return NULL;
+    *mask = (struct mask){.name = recipe->name,
+                          .queries = recipe->queries,
+                          .keys = recipe->keys,
+                          .heads = 1,
+                          .window = recipe->window,
+                          .recipe = *recipe};
+    if (recipe->name != MASK_causal_sliding && recipe->name != MASK_full_sliding) mask->window = 0;
+    bool right = mask_draw(mask) && mask_choose_blocks(mask);
+    if (right && recipe->name == MASK_file)
+        right = mask_read(recipe, &pieces, reason);
+    else if (right)
+        mask_static_pieces(mask, &pieces);
+    mask->piece = pieces.piece;
+    mask->piece_count = pieces.count;
+    if (right && !pieces.failed) {
+        if (pieces.count > 0) qsort(pieces.piece, (size_t)pieces.count, sizeof(*pieces.piece), by_query);
+        return mask;
+    }
+    mask_free(mask);
+    return NULL;
 }
 
 struct mask *mask_new(enum mask_name name, int64_t queries, int64_t keys, int64_t window) {
-    struct mask *mask = malloc(sizeof(*mask) + PIECES_MAX * sizeof(struct mask_piece));
-    if (!mask) return NULL;
-    struct mask_piece *piece = (struct mask_piece *)(mask + 1);
-    *mask = (struct mask){.name = name,
-                          .queries = queries,
-                          .keys = keys,
-                          .window = name == MASK_causal_sliding ? window : 0,
-                          .piece_count = make_pieces(piece, name, queries, keys, window),
-                          .piece = piece};
-    return mask;
+    char reason[REASON_SIZE];
+    struct mask_recipe recipe = mask_recipe(name, queries, keys);
+    recipe.window = window;
+    return mask_make(&recipe, reason);
 }
 
 void mask_free(struct mask *mask) {
+    if (!mask) return;
+    free((void *)mask->piece), free((void *)mask->document);
+    free((void *)mask->grid.query_edge), free((void *)mask->grid.key_edge), free((void *)mask->grid.bits);
     free(mask);
 }
 
 /* Sum over `count` consecutive numbers that go up by one to `last`, those below 1 counting nothing. */
 static int64_t staircase(int64_t last, int64_t count) {
     if (last <= 0) return 0;
-    int64_t steps = least(last, count), first = last - steps + 1;
+    int64_t steps = mask_least(last, count), first = last - steps + 1;
     return steps % 2 == 0 ? steps / 2 * (first + last) : steps * ((first + last) / 2);
 }
 
@@ -88,38 +113,62 @@ static int64_t piece_area(const struct mask_piece *piece) {
     return queries * keys;
 }
 
-int64_t mask_area(const struct mask *mask) {
+static int64_t grid_area(const struct mask_grid *grid, int64_t heads) {
     int64_t area = 0;
-    for (int64_t i = 0; i < mask->piece_count; i++)
-        area += piece_area(&mask->piece[i]);
+    for (int64_t row = 0; row < heads * grid->query_blocks; row++) {
+        int64_t r = row % grid->query_blocks, keys = 0;
+        for (int64_t word = 0; word < grid->words; word++)
+            for (uint64_t bits = grid->bits[row * grid->words + word]; bits; bits &= bits - 1) {
+                int64_t block = word * 64 + __builtin_ctzll(bits);
+                keys += grid->key_edge[block + 1] - grid->key_edge[block];
+            }
+        area += keys * (grid->query_edge[r + 1] - grid->query_edge[r]);
+    }
     return area;
 }
 
-bool mask_allows(const struct mask *mask, int64_t query, int64_t key) {
-    int64_t behind = query + mask->keys - mask->queries - key; /* how far the key lies before the query's position */
-    if (query < 0 || query >= mask->queries || key < 0 || key >= mask->keys) return false;
-    switch (mask->name) {
-    case MASK_causal:
-        return behind >= 0;
-    case MASK_causal_sliding:
-        return behind >= 0 && behind <= mask->window;
-    case MASK_full:
-    case MASK_COUNT:
-        break;
-    }
-    return true;
+int64_t mask_area(const struct mask *mask) {
+    int64_t area = 0, heads = mask_most(1, mask->heads);
+    for (int64_t i = 0; i < mask->piece_count; i++) area += piece_area(&mask->piece[i]);
+    return heads * area + grid_area(&mask->grid, heads);
 }
 
-int64_t mask_row(const struct mask *mask, int64_t query, struct mask_range *range) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < mask->piece_count; i++) { /* insertion sort: rows have few ranges */
-        struct mask_range new = mask_piece_row(&mask->piece[i], query);
-        if (new.begin >= new.end) continue;
-        int64_t at = count++;
-        for (; at > 0 && range[at - 1].begin > new.begin; at--) range[at] = range[at - 1];
-        range[at] = new;
+bool mask_allows(const struct mask *mask, int64_t head, int64_t query, int64_t key) {
+    if (query < 0 || query >= mask->queries || key < 0 || key >= mask->keys) return false;
+    if (mask->name == MASK_file) { /* the file's ranges are the definition */
+        for (int64_t i = 0; i < mask->piece_count && mask->piece[i].query_begin <= query; i++) {
+            struct mask_range range = mask_piece_row(&mask->piece[i], query);
+            if (key >= range.begin && key < range.end) return true;
+        }
+        return false;
     }
-    int64_t joined = 0;
+    return mask_grid_allows(mask, head, query, key) || mask_static_allows(mask, query, key);
+}
+
+int64_t mask_row_room(const struct mask *mask) {
+    return mask->piece_count + mask->grid.key_blocks;
+}
+
+static int by_begin(const void *a, const void *b) {
+    const struct mask_range *first = a, *second = b;
+    return (first->begin > second->begin) - (first->begin < second->begin);
+}
+
+int64_t mask_row(const struct mask *mask, int64_t head, int64_t query, struct mask_range *range) {
+    const struct mask_grid *grid = &mask->grid;
+    int64_t count = 0, joined = 0;
+    for (int64_t i = 0; i < mask->piece_count; i++) {
+        struct mask_range new = mask_piece_row(&mask->piece[i], query);
+        if (new.begin < new.end) range[count++] = new;
+    }
+    int64_t row = grid->query_blocks ? mask_find(grid->query_edge, grid->query_blocks, query) : 0;
+    const uint64_t *chosen = grid->bits + (head * grid->query_blocks + row) * grid->words;
+    for (int64_t word = 0; word < grid->words; word++)
+        for (uint64_t bits = chosen[word]; bits; bits &= bits - 1) {
+            int64_t block = word * 64 + __builtin_ctzll(bits);
+            range[count++] = (struct mask_range){grid->key_edge[block], grid->key_edge[block + 1]};
+        }
+    qsort(range, (size_t)count, sizeof(*range), by_begin);
     for (int64_t i = 1; i < count; i++)
         if (range[i].begin == range[joined].end)
             range[joined].end = range[i].end;

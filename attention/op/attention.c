@@ -12,6 +12,16 @@ void attention_pack(struct attention_problem *problem) {
     problem->scale = 1.0f / sqrtf((float)d);
 }
 
+const char *attention_no_options(const struct attention_problem *problem) {
+    const struct attention_options *options = &problem->options;
+    bool any = options->soft_cap > 0 || options->alibi || options->sink || options->gate || options->clip_high > 0;
+    return any ? "of soft cap, ALiBi, sinks, gates and clipping this operator knows none" : NULL;
+}
+
+float attention_alibi_slope(int64_t head, int64_t heads) {
+    return exp2f(-8.0f * (float)(head + 1) / (float)heads);
+}
+
 size_t attention_query_count(const struct attention_problem *problem) {
     return (size_t)(problem->batch * problem->heads * problem->queries * problem->head_dim);
 }
@@ -21,12 +31,23 @@ size_t attention_key_count(const struct attention_problem *problem) {
 }
 
 double attention_forward_flops(const struct attention_problem *problem) {
-    double area = (double)mask_area(problem->mask);
+    double area = (double)mask_area(problem->mask) / (double)(problem->mask->heads > 1 ? problem->mask->heads : 1);
     return 4.0 * area * (double)(problem->batch * problem->heads * problem->head_dim);
 }
 
 double attention_forward_bytes(const struct attention_problem *problem) {
     double rows = (double)(problem->batch * problem->heads * problem->queries);
     double elements = 2.0 * (double)(attention_query_count(problem) + attention_key_count(problem));
+    return elements * (double)dtype_size(problem->dtype) + rows * sizeof(float);
+}
+
+double attention_backward_flops(const struct attention_problem *problem) {
+    return 2.5 * attention_forward_flops(problem);
+}
+
+/* In: query, key, value, output, output_gradient, log_sum_exp. Out: the gradients of query, key, value. */
+double attention_backward_bytes(const struct attention_problem *problem) {
+    double rows = (double)(problem->batch * problem->heads * problem->queries);
+    double elements = 4.0 * (double)attention_query_count(problem) + 4.0 * (double)attention_key_count(problem);
     return elements * (double)dtype_size(problem->dtype) + rows * sizeof(float);
 }

@@ -8,10 +8,19 @@
 
    Operands are tensors [batch][head][token][head_dim] of any strides whose innermost one is 1; log_sum_exp is fp32
    [batch][heads][queries], packed. 4 * area * head_dim FLOP a head: two products over the pairs that the mask allows,
-   multiply and add; the softmax itself is not counted.
+   multiply and add; the softmax itself is not counted. The mask of a head is mask_head(mask->heads, h, heads).
+   struct attention_options changes scores or probabilities; all of it zero changes nothing.
 
-   An operator is used in this order: decline, prepare, forward any number of times, release. A backward pass is a
-   member beside forward that takes the same problem and plan and, of forward's results, output and log_sum_exp. */
+   Backward, from a loss whose derivatives by the output are output_gradient, and from forward's output and log_sum_exp:
+     probability[q][k]     = exp(score[q][k] - log_sum_exp[q])
+     delta[q]              = sum_d output_gradient[q][d] * output[q][d]
+     score_gradient[q][k]  = probability[q][k] * (sum_d output_gradient[q][d] * value[k][d] - delta[q])
+     query_gradient[q][d]  = scale * sum_k score_gradient[q][k] * key[k][d]          0 if the query sees nothing
+     key_gradient[k][d]    = scale * sum_q score_gradient[q][k] * query[q][d]        also over the heads that share it
+     value_gradient[k][d]  = sum_q probability[q][k] * output_gradient[q][d]         the same
+   Five products over the allowed pairs, 2.5 times the FLOP of forward.
+
+   An operator is used in this order: decline, prepare, forward and backward any number of times, release. */
 #ifndef ATTENTION_OPERATOR_H
 #define ATTENTION_OPERATOR_H
 
@@ -29,6 +38,16 @@ enum { ATTENTION_HEAD_DIM_MAX = 1024 };
 struct attention_strides {
     int64_t batch, head, row;
 };
+/* Small changes of the operator, which combine. Scores change in the order soft_cap, alibi, then the mask. */
+struct attention_options {
+    float soft_cap; /* above 0: score becomes soft_cap * tanh(score / soft_cap) */
+    bool alibi;     /* score -= 2^(-8 (h + 1) / heads) * |q + keys - queries - k| for query head h */
+    bool sink;      /* buffers.sink[h] is one more score of every row, of a value that is zero; log_sum_exp holds it */
+    bool gate;      /* output[b][h][q][d] *= 1 / (1 + exp(-buffers.gate[b][h][q])) */
+    /* Clipped softmax (arXiv 2306.12929), where clip_high is above 0: a probability p of a key that the mask allows
+       becomes min(1, max(0, (clip_high - clip_low) * p + clip_low)); clip_low <= 0, clip_high >= 1. */
+    float clip_low, clip_high;
+};
 struct attention_problem {
     int64_t batch, heads, kv_heads, queries, keys; /* all >= 1; kv_heads divides heads */
     int64_t head_dim;                              /* 1 .. ATTENTION_HEAD_DIM_MAX */
@@ -37,16 +56,28 @@ struct attention_problem {
     const struct mask *mask;                       /* of queries x keys; must outlive the plan */
     struct attention_strides query, key, value, output;
     int threads; /* on the host */
+    bool backward;      /* backward will be called: decline and prepare answer for it, too */
+    bool deterministic; /* backward: the same operands give the same bits, call after call */
+    struct attention_options options;
 };
 struct attention_buffers {
     const void *query, *key, *value;
     void *output;
     float *log_sum_exp;
+    const float *sink; /* [heads], of options.sink */
+    const float *gate; /* [batch][heads][queries], of options.gate */
     void *workspace; /* plan.workspace bytes, 64-byte aligned (512 on a device); contents do not matter */
 };
+/* dtype, and the strides of output (output_gradient), query, key and value. Overwritten, not added to. */
+struct attention_gradients {
+    const void *output_gradient;
+    void *query_gradient, *key_gradient, *value_gradient;
+    void *workspace; /* plan.backward_workspace bytes, aligned as the other; contents do not matter */
+};
 struct attention_plan {
-    size_t workspace; /* bytes that forward needs in buffers.workspace */
-    void *detail;     /* the operator's own */
+    size_t workspace;          /* bytes that forward needs in buffers.workspace */
+    void *detail;              /* the operator's own */
+    size_t backward_workspace; /* bytes that backward needs in gradients.workspace */
 };
 
 struct attention_operator {
@@ -61,19 +92,31 @@ struct attention_operator {
     bool (*forward)(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason);
     void (*release)(struct attention_plan *plan); /* optional */
+    /* Optional; for plans of problems with `backward` set, as forward. Of the buffers it reads the operands, output and
+       log_sum_exp. */
+    bool (*backward)(const struct attention_problem *problem, const struct attention_plan *plan,
+                     const struct attention_buffers *buffers, const struct attention_gradients *gradients,
+                     struct CUstream_st *stream, char *reason);
 };
 
 extern const struct attention_operator softmax_tiled; /* host: fp32, memory linear in the length */
 extern const struct attention_operator softmax_blas;  /* host: fp32, two matrix products with the scores between */
 extern const struct attention_operator softmax_plain; /* device: fp32, bf16, fp16 */
+extern const struct attention_operator softmax_mma;   /* device: bf16, fp16, mma.sync, head_dim 64 96 128 192 256 */
+extern const struct attention_operator softmax_flash; /* device: as mma, by the instructions of sm_90a */
 extern const struct attention_operator softmax_cudnn; /* device: bf16, fp16, as one fused cuDNN graph */
 
+/* Why an operator that knows no options declines the problem, in static storage; NULL: it has none. */
+const char *attention_no_options(const struct attention_problem *problem);
+float attention_alibi_slope(int64_t head, int64_t heads); /* 2^(-8 (head + 1) / heads) */
 /* Sets the strides of packed [batch][head][token][head_dim] operands and the scale 1 / sqrt(head_dim). */
 void attention_pack(struct attention_problem *problem);
 size_t attention_query_count(const struct attention_problem *problem); /* elements of query, and of output */
 size_t attention_key_count(const struct attention_problem *problem);   /* elements of key, and of value */
 double attention_forward_flops(const struct attention_problem *problem);
 double attention_forward_bytes(const struct attention_problem *problem); /* each operand once, log_sum_exp too */
+double attention_backward_flops(const struct attention_problem *problem);
+double attention_backward_bytes(const struct attention_problem *problem); /* the same, gradients and output too */
 
 /* The definition in fp64 for one query of operands on the host, pair by pair: output[head_dim] and *log_sum_exp.
    *magnitude is the square root of the sum of the squares of all terms of the output: errors of the terms that do not
@@ -90,6 +133,25 @@ void attention_reference_row(const struct attention_problem *problem, const stru
 enum { ATTENTION_ROWS_MAX = 256 };
 void attention_check(const struct attention_problem *problem, const struct attention_buffers *buffers, int64_t count,
                      uint64_t seed, struct verdict *verdict);
+
+/* The same for gradients, by their definition above. gradient[head_dim] of one query, from the operands alone; of one
+   key and head of keys, with forward's output and log_sum_exp. *magnitude: as above, over the terms whose errors do not
+   depend on each other; softmax_backward_reference.c says which they are. */
+void attention_reference_query_gradient(const struct attention_problem *problem,
+                                        const struct attention_buffers *buffers,
+                                        const struct attention_gradients *gradients, int64_t batch, int64_t head,
+                                        int64_t query, double *gradient, double *magnitude);
+void attention_reference_key_gradients(const struct attention_problem *problem, const struct attention_buffers *buffers,
+                                       const struct attention_gradients *gradients, int64_t batch, int64_t kv_head,
+                                       int64_t key, double *key_gradient, double *value_gradient,
+                                       double *key_magnitude, double *value_magnitude);
+
+/* attention_check, and then `count` rows of each gradient, sampled and measured in the same way, against the same
+   tolerance: 2 epsilon of dtype hold half an epsilon for a gradient that is rounded to it, and as much each for
+   probabilities or score gradients and for the output inside delta; fp32's part is that of its sums. */
+void attention_check_backward(const struct attention_problem *problem, const struct attention_buffers *buffers,
+                              const struct attention_gradients *gradients, int64_t count, uint64_t seed,
+                              struct verdict *verdict);
 
 #ifdef __cplusplus
 }

@@ -150,20 +150,37 @@ struct graph_tensor graph_pointwise(struct cudnn_graph *graph, const char *name,
     return output;
 }
 
-struct graph_tensor graph_reduction(struct cudnn_graph *graph, const char *name, cudnnReduceTensorOp_t operation,
-                                    const struct graph_tensor *x) {
-    int64_t dimensions[4] = {x->dimensions[0], x->dimensions[1], x->dimensions[2], 1};
-    int64_t strides[4] = {dimensions[1] * dimensions[2], dimensions[2], 1, 1};
+void graph_reduction_to(struct cudnn_graph *graph, const char *name, cudnnReduceTensorOp_t operation,
+                        const struct graph_tensor *x, const struct graph_tensor *output) {
     cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-    struct graph_tensor output = graph_tensor(graph, name, compute, dimensions, strides, GRAPH_VIRTUAL);
     cudnnBackendDescriptor_t reduction = create(graph, name, CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
     SET(graph, name, reduction, REDUCTION_COMP_TYPE, DATA_TYPE, 1, &compute);
     SET(graph, name, reduction, REDUCTION_OPERATOR, REDUCTION_OPERATOR_TYPE, 1, &operation);
     finalize(graph, name, reduction);
     cudnnBackendDescriptor_t node = create(graph, name, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
     SET(graph, name, node, OPERATION_REDUCTION_XDESC, BACKEND_DESCRIPTOR, 1, &x->descriptor);
-    SET(graph, name, node, OPERATION_REDUCTION_YDESC, BACKEND_DESCRIPTOR, 1, &output.descriptor);
+    SET(graph, name, node, OPERATION_REDUCTION_YDESC, BACKEND_DESCRIPTOR, 1, &output->descriptor);
     SET(graph, name, node, OPERATION_REDUCTION_DESC, BACKEND_DESCRIPTOR, 1, &reduction);
+    add_operation(graph, name, node);
+}
+
+struct graph_tensor graph_reduction(struct cudnn_graph *graph, const char *name, cudnnReduceTensorOp_t operation,
+                                    const struct graph_tensor *x) {
+    int64_t dimensions[4] = {x->dimensions[0], x->dimensions[1], x->dimensions[2], 1};
+    int64_t strides[4] = {dimensions[1] * dimensions[2], dimensions[2], 1, 1};
+    struct graph_tensor output = graph_tensor(graph, name, CUDNN_DATA_FLOAT, dimensions, strides, GRAPH_VIRTUAL);
+    graph_reduction_to(graph, name, operation, x, &output);
+    return output;
+}
+
+struct graph_tensor graph_transpose(struct cudnn_graph *graph, const char *name, cudnnDataType_t type,
+                                    const struct graph_tensor *x) {
+    int64_t dimensions[4] = {x->dimensions[0], x->dimensions[1], x->dimensions[3], x->dimensions[2]};
+    int64_t strides[4] = {x->strides[0], x->strides[1], x->strides[3], x->strides[2]};
+    struct graph_tensor output = graph_tensor(graph, name, type, dimensions, strides, GRAPH_VIRTUAL);
+    cudnnBackendDescriptor_t node = create(graph, name, CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR);
+    SET(graph, name, node, OPERATION_RESHAPE_XDESC, BACKEND_DESCRIPTOR, 1, &x->descriptor);
+    SET(graph, name, node, OPERATION_RESHAPE_YDESC, BACKEND_DESCRIPTOR, 1, &output.descriptor);
     add_operation(graph, name, node);
     return output;
 }

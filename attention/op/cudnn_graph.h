@@ -8,7 +8,7 @@
 
 #include "bench/device.h"
 
-enum { GRAPH_DESCRIPTORS_MAX = 160, GRAPH_OPERATIONS_MAX = 40, GRAPH_BINDINGS_MAX = 16 };
+enum { GRAPH_DESCRIPTORS_MAX = 256, GRAPH_OPERATIONS_MAX = 40, GRAPH_BINDINGS_MAX = 16 };
 
 /* A tensor of four dimensions, as cuDNN's attention graphs want them. Virtual ones live inside the fused kernel. */
 struct graph_tensor {
@@ -60,6 +60,12 @@ void graph_pointwise_to(struct cudnn_graph *graph, const char *name, cudnnPointw
                         const struct graph_tensor *output);
 /* Over the last dimension, in fp32; returns a virtual tensor. */
 struct graph_tensor graph_reduction(struct cudnn_graph *graph, const char *name, cudnnReduceTensorOp_t operation,
+                                    const struct graph_tensor *x);
+/* Into a tensor that is there, over every dimension in which that is shorter than x. */
+void graph_reduction_to(struct cudnn_graph *graph, const char *name, cudnnReduceTensorOp_t operation,
+                        const struct graph_tensor *x, const struct graph_tensor *output);
+/* The last two dimensions change places, a matter of strides; returns a virtual tensor of the type. */
+struct graph_tensor graph_transpose(struct cudnn_graph *graph, const char *name, cudnnDataType_t type,
                                     const struct graph_tensor *x);
 
 /* Chooses the first engine of the heuristic's list that accepts the graph. false: graph->reason. */

@@ -1,22 +1,29 @@
 /* softmax_plain.cu: softmax attention on a device as one reads it in a textbook: no tensor cores, no asynchronous
    copies, every product an fp32 multiply-add. It is what faster kernels must agree with.
 
-   A block of 16 x 16 threads owns 64 queries of one head and walks the keys they see, 64 at a time. Thread (y, x) holds
-   rows 4 y .. 4 y + 3: of the scores the columns x, x + 16, x + 32, x + 48, of the output the dimensions x, x + 16, ..
+   A block of 16 x 16 threads owns 64 queries of one head and walks the tiles of 64 keys they see, as the mask's plan
+   (mask/tiles.h) lists them. Thread (y, x) holds rows 4 y .. 4 y + 3: see plain_tile.h.
      scores          query and key pass through shared memory DEPTH dimensions at a time
      online softmax  the 16 threads of a row are half a warp, which finds maximum and sum by shuffles
-     output          probabilities go through shared memory, the values KEYS_AT_ONCE rows at a time
+     output          probabilities go through shared memory, the values ROWS_AT_ONCE rows at a time
    All arithmetic is fp32; scores are in units of log 2. Shared memory bounds it: a score takes half a load a
    multiply-add, so about half the fp32 rate is the most that it can reach. */
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "attention.h"
+#include "attention/mask/tiles.h"
+#include "plain_tile.h"
+#include "score_options.h"
+#include "softmax_plain_backward.h"
 
-enum { SIDE = 16, PART = 4, TILE = SIDE * PART, DEPTH = 32, KEYS_AT_ONCE = 16, PIECES_MAX = 8, GRID_MAX = 65535 };
+enum { GRID_MAX = 65535 };
+
+struct detail {
+    struct mask_tiles *tiles; /* on the device */
+    struct plain_backward *backward; /* NULL: the problem asks for none */
+};
 
 /* The problem as a kernel takes it: by value. */
 struct shape {
@@ -24,75 +31,18 @@ struct shape {
     int64_t queries, keys;
     int heads, group, head_dim;
     float factor; /* scale / log 2 */
-    int piece_count;
-    struct mask_piece piece[PIECES_MAX];
+    struct score_options options;
+    const struct mask_tiles *tiles;
 };
 
 /* Shared memory of a block; the first product and the second do not need theirs at the same time. */
-template <int HEAD_DIM> struct tiles {
+template <int HEAD_DIM> struct forward_tiles {
     union {
-        struct {
-            float query[TILE][DEPTH + 1], key[TILE][DEPTH + 1]; /* + 1: rows start in different banks */
-        };
-        float value[KEYS_AT_ONCE][HEAD_DIM];
+        struct slices slices;
+        float value[ROWS_AT_ONCE][HEAD_DIM];
     };
     float probability[TILE][TILE + 1];
 };
-
-static __device__ float widen(float x) {
-    return x;
-}
-static __device__ float widen(__nv_bfloat16 x) {
-    return __bfloat162float(x);
-}
-static __device__ float widen(__half x) {
-    return __half2float(x);
-}
-static __device__ void narrow(float *to, float x) {
-    *to = x;
-}
-static __device__ void narrow(__nv_bfloat16 *to, float x) {
-    *to = __float2bfloat16(x);
-}
-static __device__ void narrow(__half *to, float x) {
-    *to = __float2half(x);
-}
-
-/* rows x DEPTH elements from token `first` and dimension `depth` on; what lies outside is 0. */
-template <typename element>
-static __device__ void load_slice(float (*slice)[DEPTH + 1], const element *head, int64_t stride, int64_t first,
-                                  int64_t tokens, int depth, int head_dim, float factor) {
-    for (int i = threadIdx.y * SIDE + threadIdx.x; i < TILE * DEPTH; i += SIDE * SIDE) {
-        int64_t token = first + i / DEPTH;
-        int d = depth + i % DEPTH;
-        bool inside = token < tokens && d < head_dim;
-        slice[i / DEPTH][i % DEPTH] = inside ? widen(head[token * stride + d]) * factor : 0;
-    }
-}
-
-/* score[i][j] of query first_query + 4 y + i and key first_key + x + 16 j. */
-template <typename element, int HEAD_DIM>
-static __device__ void multiply_keys(float (*score)[PART], struct tiles<HEAD_DIM> *shared, const struct shape *shape,
-                                     const element *query, const element *key, int64_t first_query,
-                                     int64_t first_key) {
-    for (int i = 0; i < PART; i++)
-        for (int j = 0; j < PART; j++) score[i][j] = 0;
-    for (int depth = 0; depth < shape->head_dim; depth += DEPTH) {
-        __syncthreads(); /* the values that lay here have been used */
-        load_slice(shared->query, query, shape->query.row, first_query, shape->queries, depth, shape->head_dim,
-                   shape->factor);
-        load_slice(shared->key, key, shape->key.row, first_key, shape->keys, depth, shape->head_dim, 1.0f);
-        __syncthreads();
-#pragma unroll
-        for (int d = 0; d < DEPTH; d++) {
-            float a[PART], b[PART];
-            for (int i = 0; i < PART; i++) a[i] = shared->query[threadIdx.y * PART + i][d];
-            for (int j = 0; j < PART; j++) b[j] = shared->key[threadIdx.x + SIDE * j][d];
-            for (int i = 0; i < PART; i++)
-                for (int j = 0; j < PART; j++) score[i][j] += a[i] * b[j];
-        }
-    }
-}
 
 static __device__ float row_maximum(float x) {
     for (int distance = SIDE / 2; distance > 0; distance /= 2)
@@ -121,74 +71,80 @@ static __device__ float soften_row(const float *score, float *probability, float
     return rescale;
 }
 
-template <typename element, int HEAD_DIM>
-static __device__ void multiply_values(float (*output)[HEAD_DIM / SIDE], struct tiles<HEAD_DIM> *shared,
-                                       const struct shape *shape, const element *value, int64_t first_key) {
-    for (int chunk = 0; chunk < TILE; chunk += KEYS_AT_ONCE) {
-        __syncthreads(); /* the probabilities are written, the values before these have been used */
-        for (int i = threadIdx.y * SIDE + threadIdx.x; i < KEYS_AT_ONCE * HEAD_DIM; i += SIDE * SIDE) {
-            int64_t key = first_key + chunk + i / HEAD_DIM;
-            int d = i % HEAD_DIM;
-            bool inside = key < shape->keys && d < shape->head_dim;
-            shared->value[i / HEAD_DIM][d] = inside ? widen(value[key * shape->value.row + d]) : 0;
-        }
-        __syncthreads();
+/* Scores of one tile of keys, changed by the options, -infinity where the mask forbids the pair. */
+static __device__ void finish_scores(float (*score)[PART], const struct shape *shape, struct mask_tile entry,
+                                     int64_t first_query, int64_t first_key, int head) {
+    bool whole = mask_tile_form(entry) == MASK_TILE_FULL, changes = changes_scores(&shape->options);
+    float slope = alibi_slope(&shape->options, head);
 #pragma unroll
-        for (int k = 0; k < KEYS_AT_ONCE; k++) {
-            float weight[PART];
-            for (int i = 0; i < PART; i++) weight[i] = shared->probability[threadIdx.y * PART + i][chunk + k];
-            for (int j = 0; j < HEAD_DIM / SIDE; j++) {
-                float x = shared->value[k][threadIdx.x + SIDE * j];
-                for (int i = 0; i < PART; i++) output[i][j] += weight[i] * x;
-            }
+    for (int i = 0; i < PART; i++)
+#pragma unroll
+        for (int j = 0; j < PART; j++) {
+            int row = threadIdx.y * PART + i, key = threadIdx.x + SIDE * j;
+            if (changes)
+                score[i][j] = change_score(&shape->options, score[i][j], slope, first_query + row, first_key + key);
+            if (!whole && !mask_tile_allows(shape->tiles, entry, row, key)) score[i][j] = -INFINITY;
         }
+}
+
+/* A block's place among the queries. */
+struct block_rows {
+    int64_t first, end;
+    int head, batch;
+};
+
+template <typename element, int HEAD_DIM>
+static __device__ void store(const struct shape *shape, const struct block_rows *rows, element *output,
+                             float *log_sum_exp, float (*sums)[HEAD_DIM / SIDE], const float *maximum,
+                             const float *sum) {
+    for (int i = 0; i < PART && rows->first + threadIdx.y * PART + i < rows->end; i++) {
+        int64_t query = rows->first + threadIdx.y * PART + i;
+        int64_t row = ((int64_t)rows->batch * shape->heads + rows->head) * shape->queries + query;
+        bool nothing = maximum[i] == -INFINITY;
+        float factor = nothing ? 0 : gate_of(&shape->options, row) / sum[i];
+        for (int j = 0; j < HEAD_DIM / SIDE; j++) {
+            int d = threadIdx.x + SIDE * j;
+            if (d < shape->head_dim) narrow(&output[query * shape->output.row + d], nothing ? 0 : sums[i][j] * factor);
+        }
+        if (threadIdx.x == 0) log_sum_exp[row] = nothing ? -INFINITY : (maximum[i] + log2f(sum[i])) * (float)M_LN2;
     }
 }
 
 template <typename element, int HEAD_DIM>
-static __global__ __launch_bounds__(SIDE *SIDE) void attend(const struct shape shape, const element *query,
-                                                            const element *key, const element *value, element *output,
-                                                            float *log_sum_exp) {
-    __shared__ struct tiles<HEAD_DIM> shared;
-    int64_t first_query = (int64_t)(gridDim.x - 1 - blockIdx.x) * TILE; /* the longest rows of a causal mask first */
-    int64_t end_query = first_query + TILE < shape.queries ? first_query + TILE : shape.queries;
-    int head = blockIdx.y, batch = blockIdx.z, row = threadIdx.y * PART;
-    query += batch * shape.query.batch + head * shape.query.head;
-    key += batch * shape.key.batch + head / shape.group * shape.key.head;
-    value += batch * shape.value.batch + head / shape.group * shape.value.head;
-    output += batch * shape.output.batch + head * shape.output.head;
-    log_sum_exp += ((int64_t)batch * shape.heads + head) * shape.queries;
-    float sums[PART][HEAD_DIM / SIDE] = {}, maximum[PART], sum[PART] = {};
-    for (int i = 0; i < PART; i++) maximum[i] = -INFINITY;
-    for (int p = 0; p < shape.piece_count; p++) {
-        struct mask_range bounds = mask_piece_bounds(&shape.piece[p], first_query, end_query), seen[PART];
-        struct mask_range common = mask_piece_common(&shape.piece[p], first_query, end_query);
-        for (int i = 0; i < PART; i++) seen[i] = mask_piece_row(&shape.piece[p], first_query + row + i);
-        for (int64_t first_key = bounds.begin; first_key < bounds.end; first_key += TILE) {
-            float score[PART][PART];
-            bool whole = first_key >= common.begin && first_key + TILE <= common.end;
-            multiply_keys(score, &shared, &shape, query, key, first_query, first_key);
-            for (int i = 0; i < PART; i++) {
-                for (int j = 0; j < PART && !whole; j++) {
-                    int64_t k = first_key + threadIdx.x + SIDE * j;
-                    if (k < seen[i].begin || k >= seen[i].end) score[i][j] = -INFINITY;
-                }
-                float rescale = soften_row(score[i], shared.probability[row + i], &maximum[i], &sum[i]);
-                for (int j = 0; j < HEAD_DIM / SIDE; j++) sums[i][j] *= rescale;
-            }
-            multiply_values(sums, &shared, &shape, value, first_key);
+static __global__ __launch_bounds__(SIDE *SIDE) void attend(const __grid_constant__ struct shape shape,
+                                                            const element *query, const element *key,
+                                                            const element *value, element *output, float *log_sum_exp) {
+    __shared__ struct forward_tiles<HEAD_DIM> shared;
+    int tile = gridDim.x - 1 - blockIdx.x; /* the longest rows of a causal mask first */
+    int64_t first = (int64_t)tile * TILE;
+    struct block_rows rows = {first, first + TILE < shape.queries ? first + TILE : shape.queries, (int)blockIdx.y,
+                          (int)blockIdx.z};
+    int kv_head = rows.head / shape.group;
+    output += rows.batch * shape.output.batch + rows.head * shape.output.head;
+    struct token_rows<element> queries = {query + rows.batch * shape.query.batch + rows.head * shape.query.head,
+                                          shape.query.row, first, shape.queries};
+    struct token_rows<element> keys = {key + rows.batch * shape.key.batch + kv_head * shape.key.head, shape.key.row, 0,
+                                       shape.keys};
+    struct token_rows<element> values = {value + rows.batch * shape.value.batch + kv_head * shape.value.head,
+                                         shape.value.row, 0, shape.keys};
+    float sums[PART][HEAD_DIM / SIDE] = {}, maximum[PART], sum[PART];
+    for (int i = 0; i < PART; i++) maximum[i] = first_maximum(&shape.options, rows.head);
+    for (int i = 0; i < PART; i++) sum[i] = first_sum(&shape.options);
+    const struct mask_tile *entry = mask_tiles_entry(shape.tiles);
+    int64_t line = mask_head(shape.tiles->heads, rows.head, shape.heads) * shape.tiles->lines + tile;
+    for (int32_t at = mask_tiles_begin(shape.tiles)[line]; at < mask_tiles_begin(shape.tiles)[line + 1]; at++) {
+        float score[PART][PART];
+        keys.first = values.first = (int64_t)entry[at].tile * TILE;
+        multiply_tiles(score, &shared.slices, queries, keys, shape.head_dim, shape.factor);
+        finish_scores(score, &shape, entry[at], first, keys.first, rows.head);
+        for (int i = 0; i < PART; i++) {
+            float *probability = shared.probability[threadIdx.y * PART + i];
+            float rescale = soften_row(score[i], probability, &maximum[i], &sum[i]);
+            for (int j = 0; j < HEAD_DIM / SIDE; j++) sums[i][j] *= rescale;
         }
+        multiply_rows<element, HEAD_DIM>(sums, shared.value, shared.probability, values, shape.head_dim);
     }
-    for (int i = 0; i < PART && first_query + row + i < end_query; i++) {
-        bool nothing = maximum[i] == -INFINITY;
-        for (int j = 0; j < HEAD_DIM / SIDE; j++) {
-            int d = threadIdx.x + SIDE * j;
-            if (d < shape.head_dim)
-                narrow(&output[(first_query + row + i) * shape.output.row + d], nothing ? 0 : sums[i][j] / sum[i]);
-        }
-        if (threadIdx.x == 0)
-            log_sum_exp[first_query + row + i] = nothing ? -INFINITY : (maximum[i] + log2f(sum[i])) * (float)M_LN2;
-    }
+    store<element, HEAD_DIM>(&shape, &rows, output, log_sum_exp, sums, maximum, sum);
 }
 
 static const char *decline(const struct attention_problem *problem) {
@@ -196,14 +152,31 @@ static const char *decline(const struct attention_problem *problem) {
         return "the plain kernel takes fp32, bf16 and fp16";
     if (problem->head_dim > 256) return "the plain kernel holds a head_dim of at most 256 in registers";
     if (problem->batch > GRID_MAX || problem->heads > GRID_MAX) return "a grid has at most 65535 heads and sequences";
-    if (problem->mask->piece_count > PIECES_MAX) return "the plain kernel takes masks of at most 8 pieces";
-    return NULL;
+    return score_options_decline(problem);
+}
+
+static void release(struct attention_plan *plan) {
+    struct detail *detail = (struct detail *)plan->detail;
+    if (!detail) return;
+    if (detail->tiles) mask_tiles_device_free(detail->tiles);
+    plain_backward_release(detail->backward);
+    free(detail);
+    plan->detail = NULL;
 }
 
 static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
-    (void)problem, (void)reason;
+    struct detail *detail = (struct detail *)calloc(1, sizeof(*detail));
+    struct mask_tiles *tiles = detail ? mask_tiles_new(problem->mask, TILE, TILE, MASK_BY_QUERY) : NULL;
+    plan->detail = detail;
     plan->workspace = 0;
-    return true;
+    if (!tiles) snprintf(reason, REASON_SIZE, "out of host memory");
+    if (tiles) detail->tiles = mask_tiles_to_device(tiles, reason);
+    free(tiles);
+    if (detail && detail->tiles && problem->backward)
+        detail->backward = plain_backward_prepare(problem, &plan->backward_workspace, reason);
+    if (detail && detail->tiles && (detail->backward || !problem->backward)) return true;
+    release(plan);
+    return false;
 }
 
 template <typename element>
@@ -222,7 +195,6 @@ static void launch(const struct shape *shape, dim3 grid, cudaStream_t stream, co
 
 static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
-    (void)plan;
     struct shape shape = {.query = problem->query,
                           .key = problem->key,
                           .value = problem->value,
@@ -233,8 +205,8 @@ static bool forward(const struct attention_problem *problem, const struct attent
                           .group = (int)(problem->heads / problem->kv_heads),
                           .head_dim = (int)problem->head_dim,
                           .factor = problem->scale * (float)M_LOG2E,
-                          .piece_count = (int)problem->mask->piece_count};
-    for (int i = 0; i < shape.piece_count; i++) shape.piece[i] = problem->mask->piece[i];
+                          .options = score_options_of(problem, buffers),
+                          .tiles = ((const struct detail *)plan->detail)->tiles};
     dim3 grid((unsigned)((problem->queries + TILE - 1) / TILE), (unsigned)problem->heads, (unsigned)problem->batch);
     if (problem->dtype == DTYPE_fp32) launch<float>(&shape, grid, stream, buffers);
     if (problem->dtype == DTYPE_bf16) launch<__nv_bfloat16>(&shape, grid, stream, buffers);
@@ -245,9 +217,18 @@ static bool forward(const struct attention_problem *problem, const struct attent
     return false;
 }
 
+static bool backward(const struct attention_problem *problem, const struct attention_plan *plan,
+                     const struct attention_buffers *buffers, const struct attention_gradients *gradients,
+                     struct CUstream_st *stream, char *reason) {
+    const struct detail *detail = (const struct detail *)plan->detail;
+    return plain_backward_run(detail->backward, problem, buffers, gradients, stream, reason);
+}
+
 extern "C" const struct attention_operator softmax_plain = {.name = "plain",
                                                             .backend = "cuda",
                                                             .place = PLACE_DEVICE,
                                                             .decline = decline,
                                                             .prepare = prepare,
-                                                            .forward = forward};
+                                                            .forward = forward,
+                                                            .release = release,
+                                                            .backward = backward};

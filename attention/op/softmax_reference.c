@@ -14,45 +14,74 @@ struct head_rows {
     int64_t key_first, value_first; /* element of token 0 */
 };
 
-static double score_of(const struct head_rows *rows, const double *query, int64_t key) {
+/* Scores as the options change them. */
+static double score_of(const struct head_rows *rows, const double *query_row, int64_t head, int64_t query,
+                       int64_t key) {
     const struct attention_problem *problem = rows->problem;
-    double row[ATTENTION_HEAD_DIM_MAX], sum = 0;
+    const struct attention_options *options = &problem->options;
+    double row[ATTENTION_HEAD_DIM_MAX], sum = 0, cap = (double)options->soft_cap;
     dtype_load_row(problem->dtype, rows->key, (size_t)(rows->key_first + key * problem->key.row),
                    (size_t)problem->head_dim, row);
-    for (int64_t d = 0; d < problem->head_dim; d++) sum += query[d] * row[d];
-    return sum * (double)problem->scale;
+    for (int64_t d = 0; d < problem->head_dim; d++) sum += query_row[d] * row[d];
+    sum *= (double)problem->scale;
+    if (cap > 0) sum = cap * tanh(sum / cap);
+    if (options->alibi)
+        sum -= (double)attention_alibi_slope(head, problem->heads) *
+               fabs((double)(query + problem->keys - problem->queries - key));
+    return sum;
+}
+
+/* Clipping is of finished probabilities; without it a probability stays. *term: what clip_low was added to, which the
+   rounding errors of the result are a share of. */
+static double clipped(const struct attention_options *options, double probability, double *term) {
+    double low = (double)options->clip_low, high = (double)options->clip_high;
+    *term = probability;
+    if (!(high > 0)) return probability;
+    double result = fmin(1, fmax(0, (high - low) * probability + low));
+    *term = result > 0 ? (high - low) * probability : 0;
+    return result;
 }
 
 void attention_reference_row(const struct attention_problem *problem, const struct attention_buffers *buffers,
                              int64_t batch, int64_t head, int64_t query, double *output, double *magnitude,
                              double *log_sum_exp) {
+    const struct attention_options *options = &problem->options;
     int64_t kv_head = head * problem->kv_heads / problem->heads;
+    int64_t own = (batch * problem->heads + head) * problem->queries;
     struct head_rows rows = {.problem = problem,
                              .key = buffers->key,
                              .value = buffers->value,
                              .key_first = batch * problem->key.batch + kv_head * problem->key.head,
                              .value_first = batch * problem->value.batch + kv_head * problem->value.head};
+    int64_t mask_of_head = mask_head(problem->mask->heads, head, problem->heads);
     size_t head_dim = (size_t)problem->head_dim;
-    double query_row[ATTENTION_HEAD_DIM_MAX], value_row[ATTENTION_HEAD_DIM_MAX];
-    double maximum = -INFINITY, sum = 0, squares = 0;
+    double query_row[ATTENTION_HEAD_DIM_MAX], value_row[ATTENTION_HEAD_DIM_MAX], squares = 0;
     int64_t first = batch * problem->query.batch + head * problem->query.head + query * problem->query.row;
     dtype_load_row(problem->dtype, buffers->query, (size_t)first, head_dim, query_row);
-    for (int64_t key = 0; key < problem->keys; key++)
-        if (mask_allows(problem->mask, query, key)) maximum = fmax(maximum, score_of(&rows, query_row, key));
-    for (size_t d = 0; d < head_dim; d++) output[d] = 0;
+    double maximum = options->sink ? (double)buffers->sink[head] : -INFINITY, sum = maximum > -INFINITY ? 1 : 0;
     for (int64_t key = 0; key < problem->keys; key++) {
-        if (!mask_allows(problem->mask, query, key)) continue;
-        double weight = exp(score_of(&rows, query_row, key) - maximum);
+        if (!mask_allows(problem->mask, mask_of_head, query, key)) continue;
+        double score = score_of(&rows, query_row, head, query, key);
+        if (score > maximum || isnan(score)) {
+            sum = sum > 0 ? sum * exp(maximum - score) : 0;
+            maximum = score;
+        }
+        sum += score > -INFINITY || isnan(score) ? exp(score - maximum) : 0;
+    }
+    for (size_t d = 0; d < head_dim; d++) output[d] = 0;
+    double gate = options->gate ? 1 / (1 + exp(-(double)buffers->gate[own + query])) : 1;
+    for (int64_t key = 0; key < problem->keys; key++) {
+        if (!mask_allows(problem->mask, mask_of_head, query, key)) continue;
+        double probability = exp(score_of(&rows, query_row, head, query, key) - maximum) / sum, term;
+        double weight = gate * clipped(options, probability, &term);
         dtype_load_row(problem->dtype, rows.value, (size_t)(rows.value_first + key * problem->value.row), head_dim,
                        value_row);
-        sum += weight;
         for (size_t d = 0; d < head_dim; d++) {
             output[d] += weight * value_row[d];
-            squares += weight * value_row[d] * weight * value_row[d];
+            squares += gate * term * value_row[d] * gate * term * value_row[d];
         }
     }
-    for (size_t d = 0; d < head_dim && sum > 0; d++) output[d] /= sum;
-    *magnitude = sum > 0 ? sqrt(squares) / sum : 0;
+    *magnitude = sqrt(squares);
     *log_sum_exp = maximum + log(sum);
 }
 

@@ -1,36 +1,37 @@
-/* softmax_tiled.c: softmax attention on the host, fp32, in tiles that stay in the caches: memory linear in the length.
+/* softmax_tiled.c: softmax attention on the host in tiles that stay in the caches: memory linear in the length.
 
    The online softmax (Milakov and Gimelshein 2018, as FlashAttention uses it): for a tile of queries, tile after tile
    of keys gives scores, a running maximum m and sum of exp(score - m), and an output that is rescaled when m grows.
 
-   Layout of the arithmetic. One vector holds LANES queries, a query tile is three vectors. Scores, probabilities and
-   the output are kept transposed, [key][query] and [head_dim][query], so that
-   - both products are the same loop, accumulator[row][vector] += splat(operand[row]) * vector, with the key's or the
-     value's rows read in place: nothing but the query tile is ever packed;
-   - maximum, sum and exponential run down the keys, lane by lane: no sum across a vector anywhere.
-   REGISTER_ROWS x 3 accumulators fill the registers, and each step loads 3 vectors and REGISTER_ROWS scalars for three
-   times as many multiply-adds as scalars. Scores are in units of log 2, so that the exponential is 2^x.
+   One vector holds LANES queries, a query tile is three vectors; scores, probabilities and the output are transposed,
+   [key][query] and [head_dim][query], for the products (tiled_products.c), and so that maximum, sum and exponential run
+   down the keys, lane by lane: no sum across a vector anywhere. Scores are in units of log 2, so that the exponential
+   is 2^x.
 
    Floor: 4 * area * head_dim FLOP over the FMA rate of the cores. On top come about 17 vector operations a vector of
    scores for the softmax, against 4 * head_dim / 2 multiply-adds: 1/8 as many at head_dim 64, which the other ports
    of the processor take in part.
 
-   A tile of keys that every query of the tile sees is not masked; else each lane has its range of keys. */
+   The mask is a plan of tiles (mask/tiles.h). A tile of keys that every query of the tile sees is not masked; of one
+   with a range or bits, only the keys between the first and the last that any query sees are multiplied.
+
+   Options: a sink is where maximum and sum begin; a clipped softmax walks the keys twice, because what is clipped is
+   the finished probability. */
 #include <math.h>
 #include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-#include "attention.h"
-#include "vector.h"
+#include "attention/mask/tiles.h"
+#include "softmax_tiled_backward.h"
+#include "tiled.h"
 
-enum { QUERY_VECTORS = 3, QUERY_TILE = QUERY_VECTORS * LANES, KEY_TILE = 128 };
-
-/* One query tile: scratch memory of its thread, and where it is. */
-struct tile {
-    vector_float *query;  /* [head_dim][QUERY_VECTORS], times scale / log 2 */
-    vector_float *output; /* [head_dim][QUERY_VECTORS], not yet divided by the sum */
-    vector_float *score;  /* [KEY_TILE][QUERY_VECTORS], then probabilities */
-    vector_float maximum[QUERY_VECTORS], sum[QUERY_VECTORS], rescale[QUERY_VECTORS];
-    int64_t batch, head, query_begin, query_end;
+/* Keys that are multiplied at once: part of an entry of the plan. */
+struct part {
+    struct mask_tile entry;
+    int64_t key_begin; /* of the sequence */
+    int first;         /* of the tile */
+    int64_t keys;
 };
 
 static int64_t least(int64_t a, int64_t b) {
@@ -38,64 +39,19 @@ static int64_t least(int64_t a, int64_t b) {
 }
 
 static size_t scratch_vectors(const struct attention_problem *problem) {
-    return (size_t)(2 * problem->head_dim + KEY_TILE) * QUERY_VECTORS;
+    size_t widened = tiled_operands(problem) == TILED_FP32 ? 0 : (size_t)(KEY_TILE * problem->head_dim);
+    return (size_t)(2 * problem->head_dim + KEY_TILE) * QUERY_VECTORS + (widened + LANES - 1) / LANES;
 }
 
-/* accumulator[row][v] += sum over step of splat(scalar[row * row_stride + step * step_stride]) * vector[step][v] for
-   `rows` rows, after rescaling what accumulator holds (rescale NULL: it holds nothing yet). */
-static inline __attribute__((always_inline)) void multiply_rows(vector_float *accumulator, const vector_float *rescale,
-                                                                const float *scalar, int64_t row_stride,
-                                                                int64_t step_stride, const vector_float *vector,
-                                                                int64_t steps, int rows) {
-    vector_float sum[REGISTER_ROWS][QUERY_VECTORS];
-    for (int row = 0; row < rows; row++)
-        for (int v = 0; v < QUERY_VECTORS; v++)
-            sum[row][v] = rescale ? accumulator[row * QUERY_VECTORS + v] * rescale[v] : vector_splat(0);
-    for (int64_t step = 0; step < steps; step++) {
-        vector_float x[QUERY_VECTORS];
-        for (int v = 0; v < QUERY_VECTORS; v++) x[v] = vector[step * QUERY_VECTORS + v];
-        for (int row = 0; row < rows; row++) {
-            vector_float factor = vector_splat(scalar[row * row_stride + step * step_stride]);
-            for (int v = 0; v < QUERY_VECTORS; v++) sum[row][v] += factor * x[v];
-        }
-    }
-    for (int row = 0; row < rows; row++)
-        for (int v = 0; v < QUERY_VECTORS; v++) accumulator[row * QUERY_VECTORS + v] = sum[row][v];
-}
-
-/* All rows, as many at a time as the registers hold. step_stride 1 for keys, row_stride 1 for values: known here, so
-   that the compiler sees it. */
-static void multiply_keys(struct tile *tile, const float *key, int64_t key_stride, int64_t keys, int64_t head_dim) {
-    int64_t row = 0;
-    for (; row + REGISTER_ROWS <= keys; row += REGISTER_ROWS)
-        multiply_rows(tile->score + row * QUERY_VECTORS, NULL, key + row * key_stride, key_stride, 1, tile->query,
-                      head_dim, REGISTER_ROWS);
-    for (; row < keys; row++)
-        multiply_rows(tile->score + row * QUERY_VECTORS, NULL, key + row * key_stride, key_stride, 1, tile->query,
-                      head_dim, 1);
-}
-static void multiply_values(struct tile *tile, const float *value, int64_t value_stride, int64_t keys,
-                            int64_t head_dim) {
-    int64_t row = 0;
-    for (; row + REGISTER_ROWS <= head_dim; row += REGISTER_ROWS)
-        multiply_rows(tile->output + row * QUERY_VECTORS, tile->rescale, value + row, 1, value_stride, tile->score,
-                      keys, REGISTER_ROWS);
-    for (; row < head_dim; row++)
-        multiply_rows(tile->output + row * QUERY_VECTORS, tile->rescale, value + row, 1, value_stride, tile->score,
-                      keys, 1);
-}
-
-/* Scores of keys that a lane's query does not see through the piece become -infinity. */
-static void mask_scores(struct tile *tile, const struct mask_piece *piece, int64_t key_begin, int64_t keys) {
+/* Lanes of a range: which keys of the part each row sees. */
+static void mask_range(struct tile *tile, const struct mask_tile_range *range, const struct part *part) {
     vector_int begin[QUERY_VECTORS], end[QUERY_VECTORS];
-    for (int lane = 0; lane < QUERY_TILE; lane++) {
-        int64_t query = tile->query_begin + lane;
-        struct mask_range range = {0, 0};
-        if (query < tile->query_end) range = mask_piece_row(piece, query);
-        begin[lane / LANES][lane % LANES] = (int32_t)least(range.begin > key_begin ? range.begin - key_begin : 0, keys);
-        end[lane / LANES][lane % LANES] = (int32_t)least(range.end > key_begin ? range.end - key_begin : 0, keys);
+    for (int row = 0; row < QUERY_TILE; row++) {
+        bool inside = row >= range->row_begin && row < range->row_end;
+        begin[row / LANES][row % LANES] = range->low + range->low_slope * row - part->first;
+        end[row / LANES][row % LANES] = inside ? range->high + range->high_slope * row - part->first : 0;
     }
-    for (int64_t key = 0; key < keys; key++)
+    for (int64_t key = 0; key < part->keys; key++)
         for (int v = 0; v < QUERY_VECTORS; v++) {
             vector_int here = (vector_int){0} + (int32_t)key, seen = (here >= begin[v]) & (here < end[v]);
             vector_float *score = &tile->score[key * QUERY_VECTORS + v];
@@ -103,114 +59,217 @@ static void mask_scores(struct tile *tile, const struct mask_piece *piece, int64
         }
 }
 
+static void mask_bits(struct tile *tile, const uint32_t *bits, const struct part *part) {
+    vector_int words[QUERY_VECTORS] = {{0}};
+    for (int64_t i = 0; i < part->keys; i++) {
+        int key = part->first + (int)i;
+        for (int row = 0; row < QUERY_TILE && (i == 0 || key % 32 == 0); row++)
+            words[row / LANES][row % LANES] = (int32_t)bits[row * (KEY_TILE / 32) + key / 32];
+        for (int v = 0; v < QUERY_VECTORS; v++) {
+            vector_int seen = (words[v] << (31 - key % 32)) < 0;
+            vector_float *score = &tile->score[i * QUERY_VECTORS + v];
+            *score = vector_select(seen, *score, vector_splat(-INFINITY));
+        }
+    }
+}
+
+/* tanh by the exponential of -2 |x|, whose error near 0 is absolute, as that of a score may be. */
+static vector_float vector_tanh(vector_float x) {
+    vector_float size = vector_larger(x, -x), small = vector_exp2(size * (float)(-2 * M_LOG2E));
+    vector_float result = (1 - small) / (1 + small);
+    return vector_select(x < 0, -result, result);
+}
+
+/* Soft cap and ALiBi; then the scores need no factor any more. */
+static void change_scores(struct tile *tile, const struct attention_problem *problem, const struct part *part) {
+    const struct attention_options *options = &problem->options;
+    float cap = options->soft_cap * (float)M_LOG2E, inverse = cap > 0 ? 1 / cap : 0;
+    float slope = options->alibi ? attention_alibi_slope(tile->head, problem->heads) * (float)M_LOG2E : 0;
+    int64_t position = tile->query_begin + problem->keys - problem->queries - part->key_begin;
+    for (int64_t key = 0; key < part->keys; key++)
+        for (int v = 0; v < QUERY_VECTORS; v++) {
+            vector_float score = tile->score[key * QUERY_VECTORS + v] * tile->factor, distance;
+            if (cap > 0) score = vector_tanh(score * inverse) * cap;
+            for (int lane = 0; lane < LANES; lane++) distance[lane] = (float)(position + v * LANES + lane - key);
+            tile->score[key * QUERY_VECTORS + v] = score - vector_larger(distance, -distance) * slope;
+        }
+}
+
+/* The scores of a part, masked; returns by what they are still to be multiplied. */
+static float find_scores(struct tile *tile, const struct attention_problem *problem, const struct mask_tiles *tiles,
+                         const void *key, const struct part *part) {
+    float factor = tile->factor;
+    uint32_t index = mask_tile_index(part->entry);
+    tiled_multiply_keys(tile, problem, key, part->key_begin, part->keys);
+    if (problem->options.soft_cap > 0 || problem->options.alibi) {
+        change_scores(tile, problem, part);
+        factor = 1;
+    }
+    if (mask_tile_form(part->entry) == MASK_TILE_RANGE) mask_range(tile, mask_tiles_range(tiles) + index, part);
+    if (mask_tile_form(part->entry) == MASK_TILE_BITS)
+        mask_bits(tile, mask_tiles_bits(tiles) + (size_t)index * QUERY_TILE * (KEY_TILE / 32), part);
+    return factor;
+}
+
 /* Scores become probabilities, up to the sum; maximum, sum and rescale move on. */
-static void soften(struct tile *tile, int64_t keys) {
+static void soften(struct tile *tile, int64_t keys, float factor) {
     vector_float maximum[QUERY_VECTORS], shift[QUERY_VECTORS], sum[QUERY_VECTORS];
-    for (int v = 0; v < QUERY_VECTORS; v++) maximum[v] = tile->maximum[v];
+    for (int v = 0; v < QUERY_VECTORS; v++) maximum[v] = vector_splat(-INFINITY);
     for (int64_t key = 0; key < keys; key++)
         for (int v = 0; v < QUERY_VECTORS; v++)
             maximum[v] = vector_larger(maximum[v], tile->score[key * QUERY_VECTORS + v]);
     for (int v = 0; v < QUERY_VECTORS; v++) {
+        maximum[v] = vector_larger(tile->maximum[v], maximum[v] * factor);
         /* a query that has seen nothing yet has no maximum to subtract: -infinity - -infinity would be NaN */
         shift[v] = vector_select(maximum[v] == -INFINITY, vector_splat(0), maximum[v]);
-        tile->rescale[v] = vector_exp2(tile->maximum[v] - shift[v]);
+        /* exactly 1 where the maximum stays: 2^0 is 1 + 2^-23 here, and a thousand tiles would make 10^-4 of it */
+        tile->rescale[v] = vector_select(tile->maximum[v] == maximum[v], vector_splat(1),
+                                         vector_exp2(tile->maximum[v] - shift[v]));
         tile->maximum[v] = maximum[v];
         sum[v] = vector_splat(0);
     }
     for (int64_t key = 0; key < keys; key++)
         for (int v = 0; v < QUERY_VECTORS; v++) {
-            vector_float probability = vector_exp2(tile->score[key * QUERY_VECTORS + v] - shift[v]);
+            vector_float probability = vector_exp2(tile->score[key * QUERY_VECTORS + v] * factor - shift[v]);
             tile->score[key * QUERY_VECTORS + v] = probability;
             sum[v] += probability;
         }
     for (int v = 0; v < QUERY_VECTORS; v++) tile->sum[v] = tile->sum[v] * tile->rescale[v] + sum[v];
 }
 
-static void load_queries(struct tile *tile, const struct attention_problem *problem, const float *query) {
-    float factor = problem->scale * (float)M_LOG2E, *packed = (float *)tile->query;
-    query += tile->batch * problem->query.batch + tile->head * problem->query.head;
-    for (int lane = 0; lane < QUERY_TILE; lane++) {
-        int64_t row = tile->query_begin + lane;
-        for (int64_t d = 0; d < problem->head_dim; d++)
-            packed[d * QUERY_TILE + lane] = row < tile->query_end ? query[row * problem->query.row + d] * factor : 0;
-    }
+/* Scores become clipped probabilities; `shift` is the finished log_sum_exp in units of log 2. */
+static void clip(struct tile *tile, int64_t keys, float factor, const vector_float *shift, float low, float high) {
+    for (int64_t key = 0; key < keys; key++)
+        for (int v = 0; v < QUERY_VECTORS; v++) {
+            vector_float probability = vector_exp2(tile->score[key * QUERY_VECTORS + v] * factor - shift[v]);
+            probability = vector_larger(probability * (high - low) + low, vector_splat(0));
+            tile->score[key * QUERY_VECTORS + v] = -vector_larger(-probability, vector_splat(-1));
+        }
+}
+
+static vector_float vector_log2(vector_float x) {
+    for (int lane = 0; lane < LANES; lane++) x[lane] = log2f(x[lane]);
+    return x;
+}
+
+static void begin_tile(struct tile *tile, const struct attention_problem *problem, const float *sink) {
+    float first = sink ? sink[tile->head] * (float)M_LOG2E : -INFINITY;
     for (int64_t i = 0; i < problem->head_dim * QUERY_VECTORS; i++) tile->output[i] = vector_splat(0);
     for (int v = 0; v < QUERY_VECTORS; v++) {
-        tile->maximum[v] = vector_splat(-INFINITY);
-        tile->sum[v] = vector_splat(0);
+        tile->maximum[v] = vector_splat(first);
+        tile->sum[v] = vector_splat(first == -INFINITY ? 0 : 1);
     }
 }
 
 static void store_outputs(const struct tile *tile, const struct attention_problem *problem,
                           const struct attention_buffers *buffers) {
-    float *output = (float *)buffers->output + tile->batch * problem->output.batch + tile->head * problem->output.head;
-    float *log_sum_exp = buffers->log_sum_exp + (tile->batch * problem->heads + tile->head) * problem->queries;
+    int64_t first = tile->batch * problem->output.batch + tile->head * problem->output.head;
+    int64_t rows = (tile->batch * problem->heads + tile->head) * problem->queries;
     const float *packed = (const float *)tile->output;
     for (int64_t row = tile->query_begin; row < tile->query_end; row++) {
         int lane = (int)(row - tile->query_begin);
         float sum = tile->sum[lane / LANES][lane % LANES], maximum = tile->maximum[lane / LANES][lane % LANES];
-        float inverse = maximum == -INFINITY ? 0 : 1 / sum;
-        for (int64_t d = 0; d < problem->head_dim; d++)
-            output[row * problem->output.row + d] = packed[d * QUERY_TILE + lane] * inverse;
-        log_sum_exp[row] = maximum == -INFINITY ? -INFINITY : (maximum + log2f(sum)) * (float)M_LN2;
+        float factor = maximum == -INFINITY ? 0 : problem->options.clip_high > 0 ? 1 : 1 / sum;
+        if (problem->options.gate) factor /= 1 + expf(-buffers->gate[rows + row]);
+        int64_t at = first + row * problem->output.row;
+        for (int64_t d = 0; d < problem->head_dim && problem->dtype == DTYPE_fp32; d++)
+            ((float *)buffers->output)[at + d] = packed[d * QUERY_TILE + lane] * factor;
+        for (int64_t d = 0; d < problem->head_dim && problem->dtype == DTYPE_bf16; d++)
+            ((uint16_t *)buffers->output)[at + d] = vector_to_bf16(packed[d * QUERY_TILE + lane] * factor);
+        buffers->log_sum_exp[rows + row] = maximum == -INFINITY ? -INFINITY : (maximum + log2f(sum)) * (float)M_LN2;
     }
 }
 
-static void attend(struct tile *tile, const struct attention_problem *problem,
+static struct part part_of(const struct mask_tiles *tiles, int32_t i) {
+    struct mask_tile entry = mask_tiles_entry(tiles)[i];
+    struct mask_range span = mask_tile_span(tiles, entry);
+    return (struct part){entry, entry.tile * KEY_TILE + span.begin, (int)span.begin, span.end - span.begin};
+}
+
+static void attend(struct tile *tile, const struct attention_problem *problem, const struct mask_tiles *tiles,
                    const struct attention_buffers *buffers) {
-    int64_t kv_head = tile->head * problem->kv_heads / problem->heads;
-    const float *key = (const float *)buffers->key + tile->batch * problem->key.batch + kv_head * problem->key.head;
-    const float *value = (const float *)buffers->value + tile->batch * problem->value.batch +
-                         kv_head * problem->value.head;
-    load_queries(tile, problem, buffers->query);
-    for (int64_t i = 0; i < problem->mask->piece_count; i++) {
-        const struct mask_piece *piece = &problem->mask->piece[i];
-        struct mask_range bounds = mask_piece_bounds(piece, tile->query_begin, tile->query_end);
-        struct mask_range common = mask_piece_common(piece, tile->query_begin, tile->query_end);
-        for (int64_t begin = bounds.begin; begin < bounds.end; begin += KEY_TILE) {
-            int64_t keys = least(KEY_TILE, bounds.end - begin);
-            multiply_keys(tile, key + begin * problem->key.row, problem->key.row, keys, problem->head_dim);
-            if (begin < common.begin || begin + keys > common.end) mask_scores(tile, piece, begin, keys);
-            soften(tile, keys);
-            multiply_values(tile, value + begin * problem->value.row, problem->value.row, keys, problem->head_dim);
-        }
+    int64_t line = mask_head(tiles->heads, tile->head, problem->heads) * tiles->lines + tile->query_begin / QUERY_TILE;
+    int32_t begin = mask_tiles_begin(tiles)[line], end = mask_tiles_begin(tiles)[line + 1];
+    bool clipped = problem->options.clip_high > 0;
+    vector_float shift[QUERY_VECTORS];
+    tiled_load_queries(tile, problem, buffers->query);
+    begin_tile(tile, problem, problem->options.sink ? buffers->sink : NULL);
+    for (int32_t i = begin; i < end; i++) {
+        struct part part = part_of(tiles, i);
+        soften(tile, part.keys, find_scores(tile, problem, tiles, buffers->key, &part));
+        if (!clipped) tiled_multiply_values(tile, problem, buffers->value, part.key_begin, part.keys);
+    }
+    for (int v = 0; v < QUERY_VECTORS && clipped; v++) {
+        shift[v] = vector_select(tile->maximum[v] == -INFINITY, vector_splat(0),
+                                 tile->maximum[v] + vector_log2(tile->sum[v]));
+        tile->rescale[v] = vector_splat(1);
+    }
+    for (int32_t i = begin; i < end && clipped; i++) {
+        struct part part = part_of(tiles, i);
+        float factor = find_scores(tile, problem, tiles, buffers->key, &part);
+        clip(tile, part.keys, factor, shift, problem->options.clip_low, problem->options.clip_high);
+        tiled_multiply_values(tile, problem, buffers->value, part.key_begin, part.keys);
     }
     store_outputs(tile, problem, buffers);
 }
 
-/* Tiles of a head one after another, so that the cores share its keys and values; the last queries first, which see the
-   most keys under a causal mask, so that what is left over at the end is short. */
+/* Tiles of a head one after another, so that the cores share its keys and values; the longest first, so that what is
+   left over at the end is short. */
 static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
-    int64_t tiles = (problem->queries + QUERY_TILE - 1) / QUERY_TILE, heads = problem->batch * problem->heads;
+    const struct mask_tiles *tiles = ((const struct tiled_plan *)plan->detail)->by_query;
+    int64_t lines = tiles->lines, heads = problem->batch * problem->heads;
     size_t vectors = scratch_vectors(problem);
-    (void)plan, (void)stream, (void)reason;
+    (void)stream, (void)reason;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(problem->threads)
-    for (int64_t task = 0; task < heads * tiles; task++) {
+    for (int64_t task = 0; task < heads * lines; task++) {
         vector_float *scratch = (vector_float *)buffers->workspace + (size_t)omp_get_thread_num() * vectors;
-        int64_t begin = (tiles - 1 - task % tiles) * QUERY_TILE;
-        struct tile tile = {.query = scratch,
+        int64_t head = task / lines % problem->heads;
+        int64_t line = tiles->heads == 1 ? mask_tiles_order(tiles)[task % lines] : lines - 1 - task % lines;
+        struct tile tile = {.operands = tiled_operands(problem),
+                            .query = scratch,
                             .output = scratch + problem->head_dim * QUERY_VECTORS,
                             .score = scratch + 2 * problem->head_dim * QUERY_VECTORS,
-                            .batch = task / tiles / problem->heads,
-                            .head = task / tiles % problem->heads,
-                            .query_begin = begin,
-                            .query_end = least(begin + QUERY_TILE, problem->queries)};
-        attend(&tile, problem, buffers);
+                            .widened = (float *)(scratch + (2 * problem->head_dim + KEY_TILE) * QUERY_VECTORS),
+                            .batch = task / lines / problem->heads,
+                            .head = head,
+                            .kv_head = head * problem->kv_heads / problem->heads,
+                            .query_begin = line * QUERY_TILE,
+                            .query_end = least((line + 1) * QUERY_TILE, problem->queries)};
+        attend(&tile, problem, tiles, buffers);
     }
     return true;
 }
 
 static const char *decline(const struct attention_problem *problem) {
-    return problem->dtype == DTYPE_fp32 ? NULL : "the host computes attention in fp32";
+    if (problem->dtype != DTYPE_fp32 && problem->dtype != DTYPE_bf16) return "the host computes in fp32 and bf16";
+    if (!problem->backward) return NULL;
+    if (problem->dtype != DTYPE_fp32) return "the host computes gradients in fp32";
+    return attention_no_options(problem);
+}
+
+static void release(struct attention_plan *plan) {
+    struct tiled_plan *detail = plan->detail;
+    if (!detail) return;
+    free(detail->by_query);
+    free(detail->by_key);
+    free(detail);
+    plan->detail = NULL;
 }
 
 static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
-    (void)reason;
+    struct tiled_plan *detail = calloc(1, sizeof(*detail));
     plan->workspace = (size_t)problem->threads * scratch_vectors(problem) * sizeof(vector_float);
-    return true;
+    plan->backward_workspace = problem->backward ? softmax_tiled_backward_workspace(problem) : 0;
+    plan->detail = detail;
+    if (detail) detail->by_query = mask_tiles_new(problem->mask, QUERY_TILE, KEY_TILE, MASK_BY_QUERY);
+    if (detail && problem->backward) detail->by_key = softmax_tiled_backward_plan(problem);
+    if (detail && detail->by_query && (detail->by_key || !problem->backward)) return true;
+    snprintf(reason, REASON_SIZE, "out of host memory for the plan of the mask");
+    release(plan);
+    return false;
 }
 
 const struct attention_operator softmax_tiled = {
     .name = "tiled", .backend = "openmp", .place = PLACE_HOST, .decline = decline, .prepare = prepare,
-    .forward = forward};
+    .forward = forward, .release = release, .backward = softmax_tiled_backward};

@@ -47,6 +47,20 @@ static inline vector_float vector_select(vector_int mask, vector_float a, vector
     return (vector_float)(((vector_int)a & mask) | ((vector_int)b & ~mask));
 }
 
+/* bf16 to and from fp32: to the nearest, ties to even; NaN stays NaN. */
+static inline float vector_from_bf16(uint16_t x) {
+    uint32_t bits = (uint32_t)x << 16;
+    float number;
+    memcpy(&number, &bits, sizeof(number));
+    return number;
+}
+static inline uint16_t vector_to_bf16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 /* 2^x for x <= 0 (it holds up to 127): relative error below 2.4e-7 from -126 up; exactly 0 from -127 down, so also for
    -infinity; NaN for NaN.
    x = n + f with |f| <= 1/2, n = round(x). 2^f is a polynomial of degree 5, the best one in relative error (7.5e-8,

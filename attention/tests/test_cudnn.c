@@ -43,11 +43,15 @@ static bool built_without(void) {
     return reason && strcmp(reason, "built without cuDNN") == 0;
 }
 
-static void check_plan(enum dtype dtype, int64_t queries, int64_t keys, int64_t head_dim, enum mask_name name,
-                       int expected_nodes) {
+enum pass { FORWARD, BACKWARD, BACKWARD_DETERMINISTIC };
+
+static void check_plan(enum pass pass, enum dtype dtype, int64_t queries, int64_t keys, int64_t head_dim,
+                       enum mask_name name, int expected_nodes) {
     struct mask *mask = mask_new(name, queries, keys, MASK_WINDOW);
     struct attention_problem shape = shape_of(dtype, queries, keys, head_dim, mask);
     char reason[REASON_SIZE] = "";
+    shape.backward = pass != FORWARD;
+    shape.deterministic = pass == BACKWARD_DETERMINISTIC;
     int nodes = 0;
     assert_null(softmax_cudnn.decline(&shape));
     bool planned = softmax_cudnn_plan_for(&shape, h200, &nodes, reason);
@@ -62,11 +66,23 @@ static void check_plan(enum dtype dtype, int64_t queries, int64_t keys, int64_t 
 static void test_plans(void **state) {
     (void)state;
     if (built_without()) skip();
-    check_plan(DTYPE_bf16, 512, 512, 64, MASK_full, 10);
-    check_plan(DTYPE_bf16, 8192, 8192, 128, MASK_causal, 14);
-    check_plan(DTYPE_fp16, 4096, 4096, 256, MASK_causal, 14);
-    check_plan(DTYPE_bf16, 4096, 4096, 128, MASK_causal_sliding, 19);
-    check_plan(DTYPE_bf16, 1024, 4096, 128, MASK_causal_sliding, 21);
+    check_plan(FORWARD, DTYPE_bf16, 512, 512, 64, MASK_full, 10);
+    check_plan(FORWARD, DTYPE_bf16, 8192, 8192, 128, MASK_causal, 14);
+    check_plan(FORWARD, DTYPE_fp16, 4096, 4096, 256, MASK_causal, 14);
+    check_plan(FORWARD, DTYPE_bf16, 4096, 4096, 128, MASK_causal_sliding, 19);
+    check_plan(FORWARD, DTYPE_bf16, 1024, 4096, 128, MASK_causal_sliding, 21);
+}
+
+/* Grouped heads take a node more for each of two sums over the group. */
+static void test_backward_plans(void **state) {
+    (void)state;
+    if (built_without()) skip();
+    check_plan(BACKWARD, DTYPE_bf16, 512, 512, 64, MASK_full, 18);
+    check_plan(BACKWARD, DTYPE_bf16, 8192, 8192, 128, MASK_causal, 24);
+    check_plan(BACKWARD, DTYPE_fp16, 4096, 4096, 256, MASK_causal, 22);
+    check_plan(BACKWARD, DTYPE_bf16, 4096, 4096, 128, MASK_causal_sliding, 29);
+    check_plan(BACKWARD_DETERMINISTIC, DTYPE_bf16, 4096, 4096, 64, MASK_causal, 21);
+    check_plan(BACKWARD_DETERMINISTIC, DTYPE_fp16, 1000, 4096, 128, MASK_causal, 25);
 }
 
 static void check_declined(enum dtype dtype, int64_t queries, int64_t keys, int64_t head_dim, enum mask_name name) {
@@ -107,6 +123,7 @@ static void test_reasons(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_backward_plans),
         cmocka_unit_test(test_declines),
         cmocka_unit_test(test_reasons),
     };

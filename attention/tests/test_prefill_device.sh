@@ -1,21 +1,46 @@
 #!/bin/sh
-# test_prefill_device.sh: the same on a device: the plain kernel at shapes that fit no tile, cuDNN at those it takes.
+# test_prefill_device.sh: the same on a device: the plain and the mma kernel at shapes that fit no tile, cuDNN at those
+# it takes.
 set -u
 . "$(dirname "$0")/../../kernels/tests/rows.sh"
 open_program prefill
 "$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
 device="--place device --preset smoke --time-cap 0.01"
 
-measure $device --variant plain --dtype fp32,bf16,fp16 --seq 1,200 --past 0,1500 --tokens 3 --hidden 480 \
-    --head-dim 60,240 --group 2
+measure $device --variant plain --mask full,causal,causal_sliding --dtype fp32,bf16,fp16 --seq 1,200 --past 0,1500 \
+    --tokens 3 --hidden 480 --head-dim 60,240 --group 2
 expect "plain is right at odd shapes" all_right
 for mask in full causal causal_sliding; do
     for dtype in fp32 bf16 fp16; do
         expect "plain $mask $dtype has rows" has variant,mask,dtype,status "plain,$mask,$dtype,ok"
     done
 done
-measure $device --mask all --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
-expect "both are right" all_right
+measure $device --variant plain --mask all --dtype bf16 --seq 200,1500 --past 0,700 --tokens 3 --head-dim 64 --group 4 \
+    --block 48 --window 100
+expect "plain is right under every mask" all_right
+expect "plain has rows of chosen blocks" has variant,mask,status "plain,landmark_blocks,ok"
+measure $device --variant plain --mask causal --seq 300 --dtype fp32 --option all --inputs all --head-dim 64 --group 2
+expect "plain is right with options and outliers" all_right
+for option in soft_cap alibi sink gate; do
+    expect "plain $option has rows" has variant,option,status "plain,$option,ok"
+done
+measure $device --variant mma --mask full,causal,causal_sliding --dtype bf16,fp16 --seq 1,77,1030 --past 0,1000 \
+    --tokens 2 --hidden 768 --head-dim 64,96,128,192,256
+expect "mma is right at odd lengths and every head_dim" all_right
+for head_dim in 64 96 128 192 256; do
+    expect "mma $head_dim has rows" has variant,head_dim,status "mma,$head_dim,ok"
+done
+measure $device --variant mma --mask all --dtype bf16 --seq 300,1500 --past 0,700 --tokens 3 --hidden 768 \
+    --head-dim 64,192 --group 2 --block 48 --window 100
+expect "mma is right under every mask" all_right
+measure $device --variant mma --mask causal,full --seq 300 --dtype fp16 --option all --inputs all --hidden 768 \
+    --head-dim 96 --group 4
+expect "mma is right with options and outliers" all_right
+for option in soft_cap alibi sink gate; do
+    expect "mma $option has rows" has variant,option,status "mma,$option,ok"
+done
+measure $device --mask full,causal,causal_sliding --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
+expect "all are right" all_right
 if has variant,status "cudnn,skipped" && grep -q "built without cuDNN" "$folder/out"; then
     echo "skip cuDNN: built without cuDNN"
 else
@@ -24,7 +49,7 @@ else
             expect "cudnn $mask $dtype has rows" has variant,mask,dtype,status "cudnn,$mask,$dtype,ok"
         done
     done
-    measure $device --variant cudnn --mask all --seq 512 --past 1536
+    measure $device --variant cudnn --mask full,causal,causal_sliding --seq 512 --past 1536
     expect "a prompt read in chunks is right" all_right
     expect "cudnn has chunked rows" has variant,mask,status "cudnn,causal,ok"
     measure $device --variant cudnn --cache hot --seq 512

@@ -7,8 +7,11 @@
 
 #include "bench/ranks.h"
 #include "bench/topology.h"
+#include "collectives/lib/link_limit.h"
 
 const char *const in_place_names[3] = {"out_of_place", "in_place", NULL};
+const char *const placement_names[PLACEMENT_COUNT + 1] = {
+    [PLACEMENT_PACKED] = "packed", [PLACEMENT_STRIDED] = "strided", [PLACEMENT_SPREAD] = "spread"};
 
 int64_t collective_ranks_launched(void) { return rank_backend->size(); }
 int64_t collective_last_rank(void) { return rank_backend->size() - 1; }
@@ -35,32 +38,60 @@ const char *collective_decline_root(const struct run *run) {
     return run->value[COLLECTIVE_ROOT] >= run->value[COLLECTIVE_RANKS] ? "the root is not among the ranks" : NULL;
 }
 
-bool collective_covers_share(const struct run *run) { return collective_decline_share(run) == NULL; }
-bool collective_covers_root(const struct run *run) { return collective_decline_root(run) == NULL; }
-
-/* Messages that stay in the caches are not held back by memory: all buffers of the node must exceed them. */
-struct limit collective_link_limit(const struct run *run, double held, int nodes) {
-    bool cached = run->variant->place == PLACE_HOST && held <= (double)topology_last_cache_total();
-    if (nodes > 1 || cached) return (struct limit){0, NULL};
-    return limit_link_bandwidth(run);
+struct rank_set collective_set(const struct run *run) {
+    return (struct rank_set){(int)run->value[COLLECTIVE_RANKS], (enum placement)run->value[COLLECTIVE_PLACEMENT]};
 }
 
-void collective_describe_bytes(const struct run *run, struct work *work, double size, double busiest) {
-    int ranks = (int)run->value[COLLECTIVE_RANKS];
+bool collective_covers(const struct run *run) {
+    struct rank_set set = collective_set(run), earlier = set;
+    if (set.ranks > collective_ranks_launched()) return true; /* declined, with a row */
+    for (earlier.placement = PLACEMENT_PACKED; earlier.placement < set.placement; earlier.placement++)
+        if (ranks_mpi_same(earlier, set)) return false;
+    return true;
+}
+
+bool collective_covers_some(const struct run *run) {
+    enum { BITS_OF_SMALLEST = 3, BITS_APART = 6 };
+    int bits = __builtin_ctzll((uint64_t)run->value[COLLECTIVE_BYTES]);
+    return run->preset != PRESET_QUICK || (bits - BITS_OF_SMALLEST) % BITS_APART == 0;
+}
+
+bool collective_covers_share(const struct run *run) {
+    return collective_covers(run) && collective_decline_share(run) == NULL;
+}
+
+bool collective_covers_root(const struct run *run) {
+    return collective_covers(run) && collective_decline_root(run) == NULL;
+}
+
+struct limit collective_node_limit(const struct run *run, double held) {
+    bool cached = run->variant->place == PLACE_HOST && held <= (double)topology_last_cache_total();
+    return cached ? (struct limit){0, NULL} : limit_link_bandwidth(run);
+}
+
+struct limit collective_link_limit(const struct run *run, double held, struct rank_set set, enum bus bus) {
+    int nodes = ranks_mpi_nodes(set);
+    struct limit link = collective_node_limit(run, held / nodes);
+    if (nodes == 1) return link;
+    return link_limit(link, limit_network_bandwidth(run), set.ranks, nodes, ranks_mpi_per_node(set), bus);
+}
+
+void collective_describe_bytes(const struct run *run, struct work *work, double size, double busiest, enum bus bus) {
+    struct rank_set set = collective_set(run);
     const struct limit none = {0, NULL};
     work->bytes = 2 * size;
     bench_add_rate(work, METRIC_algorithm_bandwidth, size, none);
-    if (ranks > 1)
-        bench_add_rate(work, METRIC_bus_bandwidth, busiest,
-                       collective_link_limit(run, 2 * size * ranks, ranks_mpi_nodes(ranks)));
+    if (set.ranks > 1)
+        bench_add_rate(work, METRIC_bus_bandwidth, busiest, collective_link_limit(run, 2 * size * set.ranks, set, bus));
     bench_add_rate(work, METRIC_call_time, 1, none);
 }
 
 void collective_describe(const struct run *run, struct work *work, enum bus bus) {
     int ranks = (int)run->value[COLLECTIVE_RANKS];
-    size_t count = bus == BUS_SHARED ? share(run) * (size_t)ranks : collective_count(run);
+    bool shares = bus != BUS_ALL_REDUCE && bus != BUS_WHOLE;
+    size_t count = shares ? share(run) * (size_t)ranks : collective_count(run);
     double size = (double)(count * dtype_size(bench_dtype(run)));
-    collective_describe_bytes(run, work, size, size * bus_factor(bus, ranks));
+    collective_describe_bytes(run, work, size, size * bus_factor(bus, ranks), bus);
 }
 
 double collective_additions(const struct run *run) {
@@ -68,30 +99,32 @@ double collective_additions(const struct run *run) {
     return (double)collective_count(run) * (ranks - 1) / ranks;
 }
 
-struct collective *collective_create_of(struct run *run, int ranks, enum operation operation, enum dtype dtype,
-                                        size_t count) {
+struct collective *collective_create_of(struct run *run, struct rank_set set, enum operation operation,
+                                        enum dtype dtype, size_t count) {
     struct collective *collective = bench_alloc(run, sizeof *collective);
     *collective = (struct collective){
-        .group = ranks_mpi_group(ranks),
-        .rank = run->rank < ranks ? run->rank : -1,
-        .ranks = ranks,
+        .group = ranks_mpi_group(set),
+        .set = set,
+        .rank = -1,
+        .ranks = set.ranks,
         .count = count,
-        .share = count / (size_t)ranks,
-        .pattern = pattern_make(run, dtype, operation, ranks),
+        .share = count / (size_t)set.ranks,
+        .pattern = pattern_make(run, dtype, operation, set.ranks),
         .input_count = count,
         .output_count = count,
         .origin = {.reduced = operation != OPERATION_MOVE, .block = count},
     };
+    if (collective->group != MPI_COMM_NULL) MPI_Comm_rank(collective->group, &collective->rank);
     run->state = collective;
     return collective;
 }
 
 struct collective *collective_create(struct run *run, enum operation operation) {
-    const char *fourth = run->bench->axes[COLLECTIVE_IN_PLACE].name;
-    struct collective *collective = collective_create_of(run, (int)run->value[COLLECTIVE_RANKS], operation,
-                                                         bench_dtype(run), collective_count(run));
+    const char *axis = run->bench->axes[COLLECTIVE_IN_PLACE].name;
+    struct collective *collective =
+        collective_create_of(run, collective_set(run), operation, bench_dtype(run), collective_count(run));
     collective->in_place =
-        fourth != NULL && strcmp(fourth, "in_place") == 0 && run->value[COLLECTIVE_IN_PLACE] == 1;
+        axis != NULL && strcmp(axis, "in_place") == 0 && run->value[COLLECTIVE_IN_PLACE] == 1;
     return collective;
 }
 

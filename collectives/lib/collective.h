@@ -7,8 +7,9 @@
    Where every rank holds one share of S (all-gather, reduce-scatter, gather, scatter, all-to-all), a share is S/n
    rounded down to whole elements, and the rates are of n such shares, as nccl-tests has it.
 
-   A case with n ranks uses the first n ranks of the launch. The others go through the same callbacks, because the
-   decisions below are collective over the launch, but hold no buffers, and their `run` returns at once. */
+   A case with n ranks uses n ranks of the launch, which ones the axis placement says. The others go through the same
+   callbacks, because the decisions below are collective over the launch, but hold no buffers, and their `run` returns
+   at once. */
 #ifndef COLLECTIVES_COLLECTIVE_H
 #define COLLECTIVES_COLLECTIVE_H
 
@@ -23,16 +24,20 @@ extern "C" {
 
 /* The first axes of every collective, in this order; programs that cannot work in place have one less. A root comes
    right behind them. */
-enum { COLLECTIVE_RANKS, COLLECTIVE_BYTES, COLLECTIVE_DTYPE, COLLECTIVE_IN_PLACE, COLLECTIVE_AXES,
-       COLLECTIVE_ROOT = COLLECTIVE_AXES };
+enum { COLLECTIVE_RANKS, COLLECTIVE_PLACEMENT, COLLECTIVE_BYTES, COLLECTIVE_DTYPE, COLLECTIVE_IN_PLACE,
+       COLLECTIVE_AXES, COLLECTIVE_ROOT = COLLECTIVE_AXES };
 extern const char *const in_place_names[3]; /* out_of_place, in_place */
+extern const char *const placement_names[PLACEMENT_COUNT + 1]; /* packed, strided, spread */
 #define COLLECTIVE_AXIS_RANKS                                                                                          \
-    {.name = "ranks", .help = "ranks that take part: the first ones of the launch", .kind = AXIS_INTEGER,              \
+    {.name = "ranks", .help = "how many ranks of the launch take part", .kind = AXIS_INTEGER,              \
      .host = {"max", "powers", "powers"}, .device = {"max", "powers", "powers"}, .available = collective_ranks_launched}
-/* 1g is named because 8:512m:4 steps over it, and published figures are for it. */
+#define COLLECTIVE_AXIS_PLACEMENT                                                                                      \
+    {.name = "placement", .help = "which ranks: the first ones, evenly strided, or one of each node in turn",          \
+     .kind = AXIS_WORD, .words = placement_names, .host = {"packed", "packed", "all"}}
+/* A fit needs a dozen sizes. 64m and 1g are named because published figures are for them and steps of 4 miss them. */
 #define COLLECTIVE_AXIS_BYTES                                                                                          \
     {.name = "bytes", .help = "message size S; the larger side where the sides differ", .kind = AXIS_INTEGER,          \
-     .host = {"8,4k,1m", "8:16m:8,64m", "8:64m:2"}, .device = {"8,64k,16m", "8:512m:4,1g", "8:8g:2"}}
+     .host = {"8,4k,1m", "8:32m:4,64m", "8:64m:2"}, .device = {"8,64k,16m", "8:512m:4,1g", "8:8g:2"}}
 #define COLLECTIVE_AXIS_DTYPE                                                                                          \
     {.name = "dtype", .help = "number format of the elements", .kind = AXIS_WORD, .words = dtype_names,                \
      .host = {"fp32", "fp32", "fp32"}, .device = {"fp32", "fp32", "fp32,bf16"}}
@@ -46,11 +51,11 @@ extern const char *const in_place_names[3]; /* out_of_place, in_place */
 /* The same with fewer values below full, for the programs beside all_reduce, which together must not take longer. On
    devices, sizes that nccl-tests' published figures are for. */
 #define COLLECTIVE_AXIS_RANKS_FEW                                                                                      \
-    {.name = "ranks", .help = "ranks that take part: the first ones of the launch", .kind = AXIS_INTEGER,              \
+    {.name = "ranks", .help = "how many ranks of the launch take part", .kind = AXIS_INTEGER,              \
      .host = {"max", "max", "powers"}, .available = collective_ranks_launched}
 #define COLLECTIVE_AXIS_BYTES_FEW                                                                                      \
     {.name = "bytes", .help = "message size S; the larger side where the sides differ", .kind = AXIS_INTEGER,          \
-     .host = {"64,1m", "8,4k,256k,16m", "8:64m:2"}, .device = {"64,16m", "8,512,32k,2m,64m,1g", "8:8g:2"}}
+     .host = {"64,1m", "8:8m:4,16m", "8:64m:2"}, .device = {"64,16m", "8:128m:8,64m,1g", "8:8g:2"}}
 #define COLLECTIVE_AXIS_IN_PLACE_FEW                                                                                   \
     {.name = "in_place", .help = "whether input and output share memory", .kind = AXIS_WORD, .words = in_place_names,  \
      .host = {"out_of_place", "out_of_place", "all"}}
@@ -61,6 +66,7 @@ extern const char *const in_place_names[3]; /* out_of_place, in_place */
 
 struct collective {
     MPI_Comm group; /* of the ranks that take part; MPI_COMM_NULL on the others */
+    struct rank_set set;
     int rank, ranks; /* in the group; rank -1 on the others */
     size_t count;   /* elements of S */
     size_t share;   /* of one rank's share of it: count / ranks, rounded down */
@@ -91,20 +97,25 @@ const char *collective_decline_share(const struct run *run);
 const char *collective_decline_root(const struct run *run);
 bool collective_covers_share(const struct run *run);
 bool collective_covers_root(const struct run *run);
+bool collective_covers(const struct run *run); /* a placement that is another one's is left out; all of them ask this */
+bool collective_covers_some(const struct run *run); /* in quick every third size: 8 B, 512 B, 32 KiB, 2 MiB, 128 MiB */
+struct rank_set collective_set(const struct run *run);
 /* For bench.describe: bytes (S read and S written by each rank), algorithm and bus bandwidth, call time. One rank has
-   no bus bandwidth. The limit is the link between ranks of one node; several nodes, or messages that stay in the
-   processor's caches, have none that is known here. Programs whose ranks read and write less set work->bytes after. */
+   no bus bandwidth. Messages that stay in the processor's caches have no limit that is known here, and neither have
+   several nodes whose network's rate is not known. Programs whose ranks read and write less set work->bytes after. */
 void collective_describe(const struct run *run, struct work *work, enum bus bus);
 /* The same for a message of `size` bytes of which the busiest link must carry `busiest`. */
-void collective_describe_bytes(const struct run *run, struct work *work, double size, double busiest);
+void collective_describe_bytes(const struct run *run, struct work *work, double size, double busiest, enum bus bus);
 /* For work->flops of a reduction: each rank's share, S/b (n-1)/n, of the additions. */
 double collective_additions(const struct run *run);
-/* What buffers of `held` bytes in all, on `nodes` nodes, are held against. */
-struct limit collective_link_limit(const struct run *run, double held, int nodes);
-/* From the axes; the second form for programs that have others: of the first `ranks` ranks, out of place. */
+/* What the bus bandwidth of ranks that hold `held` bytes in all is held against: the link within a node, the network
+   between nodes as far as its rate is known, or the tighter of both (lib/link_limit.h). */
+struct limit collective_node_limit(const struct run *run, double held); /* of one node; none where caches hold it */
+struct limit collective_link_limit(const struct run *run, double held, struct rank_set set, enum bus bus);
+/* From the axes; the second form for programs that have others: out of place. */
 struct collective *collective_create(struct run *run, enum operation operation);
-struct collective *collective_create_of(struct run *run, int ranks, enum operation operation, enum dtype dtype,
-                                        size_t count);
+struct collective *collective_create_of(struct run *run, struct rank_set set, enum operation operation,
+                                        enum dtype dtype, size_t count);
 
 double collective_buffer_bytes(const struct collective *collective); /* of one rank that takes part */
 /* For the variants' setup: ends the measurement as skipped on every rank alike if some node (device) has less memory

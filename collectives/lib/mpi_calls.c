@@ -51,7 +51,7 @@ const char *mpi_decline_move(const struct run *run) { return mpi_decline(run, OP
 void mpi_setup(struct run *run) {
     const struct collective *collective = run->state;
     /* A tenth stays free: the ranks of a node take their memory at once, each seeing that of others shrink. */
-    double needed = collective_buffer_bytes(collective) * ranks_mpi_per_node(collective->ranks);
+    double needed = collective_buffer_bytes(collective) * ranks_mpi_per_node(collective->set);
     collective_require_memory(run, needed, 0.9 * (double)topology_memory_available(), "node");
     collective_allocate(run, bench_alloc);
 }

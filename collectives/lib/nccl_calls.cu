@@ -6,6 +6,7 @@
 
 #include "bench/cuda.h"
 #include "bench/device.h"
+#include "bench/lifeline.h"
 #include "bench/ranks.h"
 #include "collectives/lib/nccl_calls.h"
 #include "collectives/lib/pattern_device.h"
@@ -62,10 +63,34 @@ const char *nccl_decline(const struct run *run) {
     return nccl_type(bench_dtype(run)) == ncclNumTypes ? "this NCCL does not know the number format" : NULL;
 }
 
+/* Communicators that there are, for the day that a rank is lost. */
+static struct {
+    ncclComm_t *list;
+    int count;
+} communicators;
+
+static void remember(struct run *run, ncclComm_t communicator) {
+    ncclComm_t *longer = (ncclComm_t *)realloc(communicators.list, ((size_t)communicators.count + 1) * sizeof *longer);
+    BENCH_CHECK(run, longer != NULL);
+    communicators.list = longer;
+    communicators.list[communicators.count++] = communicator;
+}
+
+static void forget(ncclComm_t communicator) {
+    for (int i = 0; i < communicators.count; i++)
+        if (communicators.list[i] == communicator) communicators.list[i] = communicators.list[--communicators.count];
+}
+
+/* Kernels that wait for a lost peer would spin on the device until the driver has taken the process apart. */
+static void abort_all(void) {
+    for (int i = 0; i < communicators.count; i++) ncclCommAbort(communicators.list[i]);
+}
+
 /* The communicator hangs on MPI's as an attribute: MPI calls this when the group is freed, before MPI_Finalize, while
    the peers and the device are still there. */
 static int destroy(MPI_Comm group, int keyval, void *communicator, void *extra) {
     (void)group, (void)keyval, (void)extra;
+    forget((ncclComm_t)communicator);
     return ncclCommDestroy((ncclComm_t)communicator) == ncclSuccess ? MPI_SUCCESS : MPI_ERR_OTHER;
 }
 
@@ -92,13 +117,15 @@ static ncclComm_t join(struct run *run, MPI_Comm group, int rank, int ranks) {
         if (communicator != NULL) ncclCommAbort(communicator);
         bench_fail(run, "ncclCommInitRank: %s", ncclGetErrorString((ncclResult_t)status));
     }
+    remember(run, communicator);
+    lifeline_before_abort = abort_all;
     MPI_Comm_set_attr(group, keyval, communicator);
     return communicator;
 }
 
-/* Different devices among the first `ranks` ranks. Addresses count, not indices: with a device bound to each task every
+/* Different devices among the ranks of a set. Addresses count, not indices: with a device bound to each task every
    rank calls its own device 0. The first call is collective over the launch; the devices stay as they are. */
-static int distinct_devices(struct run *run, int ranks) {
+static int distinct_devices(struct run *run, struct rank_set set) {
     static char (*address)[ADDRESS_SIZE];
     if (address == NULL) {
         char own[ADDRESS_SIZE] = "";
@@ -108,12 +135,13 @@ static int distinct_devices(struct run *run, int ranks) {
         MPI_Allgather(own, sizeof own, MPI_CHAR, address, sizeof own, MPI_CHAR, MPI_COMM_WORLD);
     }
     int distinct = 0;
-    for (int r = 0; r < ranks; r++) {
-        int earlier = 0;
-        while (earlier < r &&
-               (ranks_mpi_node(earlier) != ranks_mpi_node(r) || strcmp(address[earlier], address[r]) != 0))
-            earlier++;
-        distinct += earlier == r;
+    for (int i = 0; i < set.ranks; i++) {
+        int r = ranks_mpi_member(set, i), j = 0;
+        for (; j < i; j++) {
+            int earlier = ranks_mpi_member(set, j);
+            if (ranks_mpi_node(earlier) == ranks_mpi_node(r) && strcmp(address[earlier], address[r]) == 0) break;
+        }
+        distinct += j == i;
     }
     return distinct;
 }
@@ -125,19 +153,28 @@ static void require_device_memory(struct run *run, const struct collective *coll
     collective_require_memory(run, collective_buffer_bytes(collective), (double)unoccupied - memory_reserve, "device");
 }
 
-void nccl_setup(struct run *run) {
+void device_setup(struct run *run, void *(*allocate)(struct run *run, size_t bytes)) {
     struct collective *collective = (struct collective *)run->state;
-    int devices = distinct_devices(run, collective->ranks);
-    if (devices < collective->ranks) bench_skip(run, "%d ranks on %d devices", collective->ranks, devices);
-    if (collective->group != MPI_COMM_NULL)
-        collective->library = join(run, collective->group, collective->rank, collective->ranks);
     require_device_memory(run, collective);
-    collective_allocate(run, bench_device_alloc);
+    collective_allocate(run, allocate);
     if (collective->group != MPI_COMM_NULL)
         collective->device_error = (double *)bench_device_alloc(run, sizeof *collective->device_error);
 }
 
-void nccl_reset(struct run *run) {
+void nccl_join(struct run *run) {
+    struct collective *collective = (struct collective *)run->state;
+    int devices = distinct_devices(run, collective->set);
+    if (devices < collective->ranks) bench_skip(run, "%d ranks on %d devices", collective->ranks, devices);
+    if (collective->group != MPI_COMM_NULL)
+        collective->library = join(run, collective->group, collective->rank, collective->ranks);
+}
+
+void nccl_setup(struct run *run) {
+    nccl_join(run);
+    device_setup(run, bench_device_alloc);
+}
+
+void device_reset(struct run *run) {
     const struct collective *collective = (const struct collective *)run->state;
     if (collective->group == MPI_COMM_NULL) return;
     size_t output_bytes = collective->output_count * dtype_size(collective->pattern.dtype);
@@ -145,12 +182,24 @@ void nccl_reset(struct run *run) {
     pattern_device_fill(run, &collective->pattern, collective->rank, collective->input, collective->input_count);
 }
 
-void nccl_fetch(struct run *run) {
+void device_fetch(struct run *run) {
     struct collective *collective = (struct collective *)run->state;
+    if (collective->group == MPI_COMM_NULL) return;
+    collective->error = pattern_device_error(run, &collective->pattern, &collective->origin, collective->output,
+                                             collective->output_count, collective->device_error);
+}
+
+void nccl_reset(struct run *run) {
+    device_reset(run);
+    nccl_choice_begin(run);
+}
+
+void nccl_fetch(struct run *run) {
+    const struct collective *collective = (const struct collective *)run->state;
+    nccl_choice_end(run);
     if (collective->group == MPI_COMM_NULL) return;
     ncclResult_t asynchronous;
     NCCL_CHECK(run, ncclCommGetAsyncError((ncclComm_t)collective->library, &asynchronous));
     NCCL_CHECK(run, asynchronous);
-    collective->error = pattern_device_error(run, &collective->pattern, &collective->origin, collective->output,
-                                             collective->output_count, collective->device_error);
+    device_fetch(run);
 }

@@ -18,7 +18,7 @@ static cudaError_t worst_of_all(cudaError_t status) {
 
 void peer_memory_open(struct run *run) {
     const struct collective *c = (const struct collective *)run->state;
-    if (ranks_mpi_nodes(c->ranks) > 1) bench_skip(run, "devices on several nodes do not map each other's memory");
+    if (ranks_mpi_nodes(c->set) > 1) bench_skip(run, "devices on several nodes do not map each other's memory");
     size_t ranks = (size_t)c->ranks;
     cudaIpcMemHandle_t own, *handle = (cudaIpcMemHandle_t *)bench_alloc(run, ranks * sizeof *handle);
     void **mapped = (void **)bench_alloc(run, ranks * sizeof *mapped);

@@ -50,6 +50,16 @@ for collective in broadcast gather send_recv all_to_all_v; do
     expect "$collective: formats that MPI does not calculate with are moved" exact_but_for "an odd number of ranks"
 done
 
+# 2 of 5 ranks are 0 and 1, 0 and 2; 4 are the first four however they are strided
+for collective in all_reduce gather all_to_all_v; do
+    program=${BUILD:-build}/bin/$collective
+    launch -np 5 "$program" --preset smoke --place host --variant mpi --time-cap 0.01 --ranks 2,4 --placement all \
+        --bytes 64,24k
+    expect "$collective: every placement is exact" all_exact
+    expect "$collective: packed, strided and spread" \
+        [ "$(column placement | sort -u | tr '\n' ' ')" = "packed spread strided " ]
+done
+
 program=${BUILD:-build}/bin/gather
 launch -np 2 "$program" --preset smoke --place host --bytes 1m --root 2
 expect "gather: a root outside is skipped" skipped_for "the root is not among the ranks"

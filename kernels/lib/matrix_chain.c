@@ -4,7 +4,7 @@
 #include "bench/random.h"
 #include "kernels/lib/matrix_chain.h"
 
-enum { STREAM_A = 1, STREAM_B = 2 };
+enum { STREAM_A = 1, STREAM_B = 2, STREAM_IGNORED = 3 };
 
 enum dtype matrix_chain_sums(enum dtype dtype) {
     return dtype == DTYPE_fp64 ? DTYPE_fp64 : dtype == DTYPE_int8 ? DTYPE_int32 : DTYPE_fp32;
@@ -74,4 +74,38 @@ double matrix_chain_error(const struct matrix_chain *chain, const void *d, int64
         }
     }
     return worst;
+}
+
+/* Places of what is kept, of each four numbers, or in tf32 of each two, where they come as pairs of halves. */
+static const int places[4][2] = {{0, 1}, {1, 3}, {0, 2}, {2, 3}}, places_tf32[4] = {1, 0, 0, 1};
+
+uint32_t matrix_chain_metadata(enum dtype dtype) {
+    uint32_t metadata = 0;
+    for (int group = 0; group < 8; group++) {
+        const int *place = places[group % 4];
+        int bits = dtype == DTYPE_tf32 ? (places_tf32[group % 4] == 0 ? 0x4 : 0xe) : place[0] | place[1] << 2;
+        metadata |= (uint32_t)bits << 4 * group;
+    }
+    return metadata;
+}
+
+/* Where the p-th number of a row of b goes. */
+static size_t place_of(enum dtype dtype, size_t p) {
+    if (dtype == DTYPE_tf32) return 2 * p + (size_t)places_tf32[p % 4];
+    return p / 2 * 4 + (size_t)places[p / 2 % 4][p % 2];
+}
+
+void matrix_chain_spread(const struct matrix_chain *chain, void *b) {
+    size_t row = CHAIN_ROW_BYTES / dtype_size(chain->dtype);
+    uint64_t bound = (uint64_t)largest(chain);
+    for (size_t i = 0; i < (size_t)chain->n; i++) {
+        for (size_t p = 0; p < 2 * row; p++) {
+            uint64_t bits = random_bits(chain->seed, STREAM_IGNORED, i * 2 * row + p) >> 8;
+            double ignored = (double)(int64_t)(bits % (2 * bound + 1)) - (double)bound;
+            dtype_store(chain->dtype, b, i * 2 * row + p, chain->zeros ? 0 : ignored);
+        }
+        for (size_t p = 0; p < row; p++)
+            dtype_store(chain->dtype, b, i * 2 * row + place_of(chain->dtype, p),
+                        dtype_load(chain->dtype, chain->b, i * row + p));
+    }
 }

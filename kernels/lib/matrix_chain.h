@@ -43,6 +43,13 @@ enum dtype matrix_chain_sums(enum dtype dtype);
 void matrix_chain_fill(struct matrix_chain *chain);
 void matrix_chain_setup(struct run *run, struct matrix_chain *chain);
 
+/* The same for instructions with a 2:4 sparse A. What is stored of A is `a` as it is; B's rows, of
+   CHAIN_SPARSE_ROW_BYTES, have b's numbers in the places that the metadata name, and random ones in the others, which
+   must not count. The places repeat after 16 numbers (tf32: 8) and are the same for all rows of A: */
+enum { CHAIN_SPARSE_ROW_BYTES = 2 * CHAIN_ROW_BYTES };
+uint32_t matrix_chain_metadata(enum dtype dtype); /* of 32 numbers (tf32: 16), as each thread has to give them */
+void matrix_chain_spread(const struct matrix_chain *chain, void *b); /* n rows */
+
 /* Clocks an instruction: the median over samples of (long chain - short chain) / (instructions between them), so that
    starting and ending cancel. clocks() runs a chain of so many rounds, as `mode` says, and returns its clocks; the last
    call is one of CHAIN_ROUNDS_MAX_FP16 rounds. */

@@ -116,6 +116,10 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_TEXT_8 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define WGMMA_TEXT_16 WGMMA_TEXT_10() "%10, %11, %12, %13, %14, %15"
 #define WGMMA_TEXT_32 WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) "%30, %31"
+#define WGMMA_TEXT_40                                                                                                  \
+    WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) "%30, %31, %32, %33, %34, %35, %36, %37, %38, %39"
+#define WGMMA_TEXT_48                                                                                                  \
+    WGMMA_TEXT_10() WGMMA_TEXT_10(1) WGMMA_TEXT_10(2) WGMMA_TEXT_10(3) "%40, %41, %42, %43, %44, %45, %46, %47"
 #define WGMMA_TEXT_64 WGMMA_TEXT_60 "%60, %61, %62, %63"
 #define WGMMA_TEXT_96                                                                                                  \
     WGMMA_TEXT_60 WGMMA_TEXT_10(6) WGMMA_TEXT_10(7) WGMMA_TEXT_10(8) "%90, %91, %92, %93, %94, %95"
@@ -134,6 +138,8 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_D_8(c) WGMMA_LIST_8(c, )
 #define WGMMA_D_16(c) WGMMA_LIST_10(c, ), c(d[10]), c(d[11]), c(d[12]), c(d[13]), c(d[14]), c(d[15])
 #define WGMMA_D_32(c) WGMMA_LIST_10(c, ), WGMMA_LIST_10(c, 1), WGMMA_LIST_10(c, 2), c(d[30]), c(d[31])
+#define WGMMA_D_40(c) WGMMA_LIST_10(c, ), WGMMA_LIST_10(c, 1), WGMMA_LIST_10(c, 2), WGMMA_LIST_10(c, 3)
+#define WGMMA_D_48(c) WGMMA_D_40(c), WGMMA_LIST_8(c, 4)
 #define WGMMA_D_64(c) WGMMA_LIST_60(c), c(d[60]), c(d[61]), c(d[62]), c(d[63])
 #define WGMMA_D_96(c)                                                                                                  \
     WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7), WGMMA_LIST_10(c, 8), c(d[90]), c(d[91]), c(d[92]),     \
@@ -147,6 +153,8 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_NEXT_8 8, 9, 10, 11, 12, 13
 #define WGMMA_NEXT_16 16, 17, 18, 19, 20, 21
 #define WGMMA_NEXT_32 32, 33, 34, 35, 36, 37
+#define WGMMA_NEXT_40 40, 41, 42, 43, 44, 45
+#define WGMMA_NEXT_48 48, 49, 50, 51, 52, 53
 #define WGMMA_NEXT_64 64, 65, 66, 67, 68, 69
 #define WGMMA_NEXT_96 96, 97, 98, 99, 100, 101
 #define WGMMA_NEXT_128 128, 129, 130, 131, 132, 133
@@ -208,6 +216,14 @@ WGMMA_DEFINE_16(fp8_e5m2_fp16, "k32.f16.e5m2.e5m2", ", 1, 1", ", 1, 1")
     WGMMA_DEFINE(name##_bt_fp32, n, registers, float, "+f", kind, ", 1, 1, 0, 1", ", 1, 1, 1")                         \
     WGMMA_DEFINE_SS(name##_at_fp32, n, registers, float, "+f", kind, ", 1, 1, 1, 0")                                   \
     WGMMA_DEFINE_SS(name##_at_bt_fp32, n, registers, float, "+f", kind, ", 1, 1, 1, 1")
+/* the sizes of attention's tiles */
+WGMMA_DEFINE(bf16_fp32, 80, 40, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE(bf16_fp32, 96, 48, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE(fp16_fp32, 80, 40, float, "+f", "k16.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE(fp16_fp32, 96, 48, float, "+f", "k16.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE_TRANSPOSED(bf16, 96, 48, "k16.f32.bf16.bf16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 96, 48, "k16.f32.f16.f16")
+WGMMA_DEFINE_TRANSPOSED(fp16, 192, 96, "k16.f32.f16.f16")
 WGMMA_DEFINE_TRANSPOSED(bf16, 64, 32, "k16.f32.bf16.bf16")
 WGMMA_DEFINE_TRANSPOSED(bf16, 128, 64, "k16.f32.bf16.bf16")
 WGMMA_DEFINE_TRANSPOSED(bf16, 192, 96, "k16.f32.bf16.bf16")

@@ -20,7 +20,7 @@ expect "another seed is right" all_right
 measure --place host --preset smoke --inject-fault
 expect "corrupted accumulators are wrong" all_wrong
 
-measure $host --dtype fp16
+measure $host --dtype int32
 expect "a format without instructions is skipped" all_skipped_for "no multiply-add of this format"
 for bad in "--dtype fp7" "--team 0"; do
     measure $host $bad

@@ -120,9 +120,42 @@ static void zeros_are_zeros(void **unused) {
     }
 }
 
+/* Place, within its group of four (tf32: two), of the p-th number kept, by the metadata as the PTX ISA reads them. */
+static size_t decoded_place(enum dtype dtype, size_t p) {
+    uint32_t metadata = matrix_chain_metadata(dtype);
+    if (dtype == DTYPE_tf32) {
+        uint32_t bits = metadata >> 4 * (p % 8) & 15;
+        assert_true(bits == 0x4 || bits == 0xe);
+        return 2 * p + (bits == 0xe);
+    }
+    uint32_t bits = metadata >> 4 * (p / 2 % 8) & 15;
+    assert_true((bits & 3) < bits >> 2); /* ascending */
+    return p / 2 * 4 + (p % 2 == 0 ? bits & 3 : bits >> 2);
+}
+
+static void spread_rows_keep_their_numbers(void **unused) {
+    (void)unused;
+    static unsigned char spread[N * CHAIN_SPARSE_ROW_BYTES];
+    for (size_t c = 1; c < ARRAY_LENGTH(cases); c++) /* no fp64 */
+        for (int zeros = 0; zeros < 2; zeros++) {
+            struct matrix_chain chain = make(c, 1, zeros);
+            size_t row = CHAIN_ROW_BYTES / dtype_size(chain.dtype), ignored = 0;
+            matrix_chain_spread(&chain, spread);
+            for (size_t i = 0; i < N; i++) {
+                for (size_t p = 0; p < row; p++)
+                    assert_true(dtype_load(chain.dtype, spread, 2 * i * row + decoded_place(chain.dtype, p)) ==
+                                dtype_load(chain.dtype, chain.b, i * row + p));
+                for (size_t p = 0; p < 2 * row; p++) ignored += dtype_load(chain.dtype, spread, 2 * i * row + p) != 0;
+            }
+            assert_true(zeros ? ignored == 0 : ignored > N * row); /* what must not count is there to be seen */
+            release(&chain);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_chains_are_right), cmocka_unit_test(long_chains_stay_exact),
-        cmocka_unit_test(wrong_chains_are_seen), cmocka_unit_test(zeros_are_zeros)};
+        cmocka_unit_test(wrong_chains_are_seen), cmocka_unit_test(zeros_are_zeros),
+        cmocka_unit_test(spread_rows_keep_their_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,12 @@ for type in fp16 bf16 tf32 fp8_e4m3 fp8_e5m2 int8; do
         expect "$type from $source has a rate" has dtype,a_from,n,metric,status "$type,$source,8,(fl)?op_rate,ok"
     done
 done
+for type in fp16 tf32 fp8_e4m3 int8; do
+    expect "sparse $type is right" has dtype,n,sparsity,metric,status "$type,64,sparse,issue_clocks,ok"
+done
+expect "one multiprocessor has a rate" has variant,dtype,n,metric,status "throughput_one,bf16,256,flop_rate,ok"
+measure $device --dtype bf16,fp8_e5m2 --n 256 --warpgroups 2
+expect "two warpgroups are right" has variant,warpgroups,status "throughput,2,ok"
 measure $device --dtype fp16,fp8_e4m3,fp8_e5m2 --sums fp16 --n 8:256:2
 expect "fp16 sums are right" all_right
 measure $device --dtype bf16,tf32,int8 --sums fp16 --n 8

@@ -1,7 +1,6 @@
 #include "bootstrap.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "bench/random.h"
@@ -67,21 +66,32 @@ static double resampled_side(const struct sorted *launches, size_t count, double
     return median_of(medians, count);
 }
 
-double bootstrap_error(const struct launches *old, const struct launches *new_run, uint64_t seed) {
-    size_t old_count, new_count;
-    struct sorted *before = sort_side(old, &old_count), *after = sort_side(new_run, &new_count);
-    double *medians = array_zeroed(old_count + new_count, sizeof *medians), sum = 0, squares = 0;
-    for (uint64_t round = 0; round < BOOTSTRAP_ROUNDS && old_count > 0 && new_count > 0; round++) {
-        struct draw draw = {seed, round, 0};
-        double difference = log(resampled_side(after, new_count, medians, &draw));
-        difference -= log(resampled_side(before, old_count, medians, &draw));
-        sum += difference;
-        squares += difference * difference;
+static void summarize(double *differences, struct ratio *ratio) {
+    double sum = 0, squares = 0;
+    for (int i = 0; i < BOOTSTRAP_ROUNDS; i++) {
+        sum += differences[i];
+        squares += differences[i] * differences[i];
     }
     double variance = (squares - sum * sum / BOOTSTRAP_ROUNDS) / (BOOTSTRAP_ROUNDS - 1);
+    ratio->error = variance > 0 ? sqrt(variance) : 0;
+    qsort(differences, BOOTSTRAP_ROUNDS, sizeof *differences, compare_doubles);
+    ratio->low = quantile_sorted(differences, BOOTSTRAP_ROUNDS, 0.025);
+    ratio->high = quantile_sorted(differences, BOOTSTRAP_ROUNDS, 0.975);
+}
+
+bool bootstrap_ratio(const struct launches *old, const struct launches *new_run, uint64_t seed, struct ratio *ratio) {
+    size_t old_count, new_count;
+    struct sorted *before = sort_side(old, &old_count), *after = sort_side(new_run, &new_count);
+    double *medians = array_zeroed(old_count + new_count, sizeof *medians), differences[BOOTSTRAP_ROUNDS];
     bool known = old_count > 0 && new_count > 0;
+    for (int round = 0; round < BOOTSTRAP_ROUNDS && known; round++) {
+        struct draw draw = {seed, (uint64_t)round, 0};
+        differences[round] = log(resampled_side(after, new_count, medians, &draw));
+        differences[round] -= log(resampled_side(before, old_count, medians, &draw));
+    }
+    if (known) summarize(differences, ratio);
     free(before);
     free(after);
     free(medians);
-    return !known ? NAN : variance > 0 ? sqrt(variance) : 0;
+    return known;
 }

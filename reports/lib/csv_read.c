@@ -40,13 +40,27 @@ static void field_ended(void *data, size_t length, void *context) {
     text_bytes(&reading->bytes, "", 1);
 }
 
+/* Of two columns of one name nobody knows which is meant. */
+static bool header_check(struct reading *reading, char *const *names) {
+    for (size_t i = 0; i < reading->count; i++)
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(names[i], names[j]) != 0) continue;
+            problem_set(reading->problem, reading->path, reading->start, "the column '%.60s' stands there twice",
+                        names[i]);
+            reading->stopped = true;
+            return false;
+        }
+    return true;
+}
+
 static void record_ended(int terminator, void *context) {
     (void)terminator;
     struct reading *reading = context;
     if (reading->stopped) return;
     char *fields[FIELDS_MAX];
     for (size_t i = 0; i < reading->count; i++) fields[i] = reading->bytes.data + reading->offset[i];
-    if (reading->width == 0) reading->width = reading->count;
+    if (reading->width == 0 && !header_check(reading, fields)) return;
+    reading->width = reading->width == 0 ? reading->count : reading->width;
     if (reading->count != reading->width) {
         problem_set(reading->problem, reading->path, reading->start, "%zu fields where the header has %zu",
                     reading->count, reading->width);
@@ -56,7 +70,7 @@ static void record_ended(int terminator, void *context) {
     }
     reading->count = 0;
     text_clear(&reading->bytes);
-    reading->start = 0;
+    reading->start = reading->line; /* a CR alone ends a record too: then another begins on this line */
 }
 
 /* libcsv counts no lines, so that it is fed one at a time. */

@@ -12,7 +12,7 @@ typedef bool csv_taker(void *context, size_t line, char *const *fields, size_t c
 
 /* Feeds every record of the file to take; the first is the header, and every other one has as many fields as it (or
    the reading ends with a problem that names file and line; so it does at a NUL byte, a stray quote, a quote that never
-   ends and at more than FIELDS_MAX fields). CRLF and LF end a record, quoted fields may hold both; a UTF-8 mark at the
-   start and empty lines are passed over. An empty file has no records and is no error. */
+   ends, at more than FIELDS_MAX fields and at a header with a name twice). CRLF and LF end a record, quoted fields may
+   hold both; a UTF-8 mark at the start and empty lines are passed over. An empty file has no records and no error. */
 bool csv_read(const char *path, csv_taker *take, void *context, struct problem *problem);
 #endif

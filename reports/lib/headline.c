@@ -1,6 +1,7 @@
 #include "headline.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool better_than(const struct point *a, const struct point *b) {
@@ -42,20 +43,42 @@ size_t headlines_find(const struct plot *plot, struct headline *headlines, size_
     return count;
 }
 
-size_t headlines_choose(struct headline *headlines, size_t count, size_t most) {
-    size_t kept = 0, rank = 0, taken = 0;
-    size_t cut = 0; /* of the first rank that does not fit whole, how many are taken */
-    for (; taken < count && taken < most; rank++) {
-        size_t of_rank = 0;
-        for (size_t i = 0; i < count; i++) of_rank += headlines[i].rank == rank;
-        cut = of_rank <= most - taken ? of_rank : most - taken;
-        taken += cut;
-    }
+/* Of two that nothing else decides between: of one plot the better figure, else the one that is read first. */
+static bool precedes(const struct headline *a, const struct headline *b) {
+    return a->plot == b->plot ? better_than(a->point, b->point) : a < b;
+}
+
+/* How often its program and its suite are among the chosen already. */
+static void count_chosen(const struct headline *headlines, const bool *chosen, size_t count, const struct headline *of,
+                         size_t *program, size_t *suite) {
+    *program = *suite = 0;
     for (size_t i = 0; i < count; i++) {
-        if (headlines[i].rank >= rank || (headlines[i].rank + 1 == rank && cut == 0)) continue;
-        if (headlines[i].rank + 1 == rank) cut--;
-        headlines[kept++] = headlines[i];
+        const struct section *section = headlines[i].plot->section;
+        if (!chosen[i] || strcmp(section->suite, of->plot->section->suite) != 0) continue;
+        ++*suite;
+        *program += strcmp(section->program, of->plot->section->program) == 0;
     }
+}
+
+size_t headlines_choose(struct headline *headlines, size_t count, size_t most) {
+    bool *chosen = array_zeroed(count, sizeof *chosen);
+    for (size_t taken = 0; taken < count && taken < most; taken++) {
+        size_t next = count, least = 0, least_suite = 0;
+        for (size_t i = 0; i < count; i++) {
+            size_t program, suite;
+            if (chosen[i]) continue;
+            count_chosen(headlines, chosen, count, &headlines[i], &program, &suite);
+            size_t cost = headlines[i].rank + program;
+            bool less = next == count || cost < least || (cost == least && suite < least_suite) ||
+                        (cost == least && suite == least_suite && precedes(&headlines[i], &headlines[next]));
+            if (less) next = i, least = cost, least_suite = suite;
+        }
+        chosen[next] = true;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (chosen[i]) headlines[kept++] = headlines[i];
+    free(chosen);
     return kept;
 }
 
@@ -66,4 +89,17 @@ const char *share_verdict(double share) {
     if (share >= 0.7) return "near the limit";
     if (share >= 0.4) return "room to gain";
     return "far from the limit";
+}
+
+const char *headline_verdict(const struct headline *headline) {
+    const struct section *section = headline->plot->section;
+    const struct row *row = headline->point->row;
+    double share = row_limit_share(row), bound = NAN;
+    if (isfinite(share) || strcmp(row->field[COLUMN_metric], "accuracy") != 0) return share_verdict(share);
+    for (size_t m = 0; m < section->metric_count; m++) {
+        const struct row *figure = headline->point->line->figures[m].row;
+        if (figure != NULL && metric_is_bound(section->metrics[m])) bound = fmax(bound, figure->value);
+    }
+    if (!isfinite(bound)) return "no trivial rule to hold it against";
+    return row->value > bound ? "better than trivial rules" : "no better than a trivial rule";
 }

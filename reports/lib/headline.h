@@ -14,8 +14,11 @@ struct headline {
 /* For each device of each run: the best point at the plot's last x (or first, as its line in plots.def says), for each
    number format, best format first. Returns how many, at most `most`. Nothing for a metric without a direction. */
 size_t headlines_find(const struct plot *plot, struct headline *headlines, size_t most);
-/* Of all headlines the `most` worth showing: lowest rank first, then in the order given; kept in that order. */
+/* Of all headlines the `most` worth showing: every suite has its say, then every program, before one has a second; kept
+   in the order given. */
 size_t headlines_choose(struct headline *headlines, size_t count, size_t most);
 /* What a share of the limit says in words. */
 const char *share_verdict(double share);
+/* The same of a headline; without a limit, an accuracy is held against what trivial rules score. */
+const char *headline_verdict(const struct headline *headline);
 #endif

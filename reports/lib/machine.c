@@ -148,17 +148,21 @@ static void collect_facts(const cJSON *root, struct machine *machine, struct poo
     text_release(&text);
 }
 
+static void string_copied(const char **field, const char *string, struct pool *pool) {
+    *field = pool_copy(pool, string, strlen(string));
+}
+
 static void interpret(const cJSON *root, struct machine *machine, struct pool *pool) {
     const cJSON *fingerprint = cJSON_GetObjectItemCaseSensitive(root, "fingerprint");
-    const struct {
-        const char **field, *string;
-    } strings[] = {{&machine->host, string_of(root, "host")},
-                   {&machine->created, string_of(root, "created")},
-                   {&machine->hardware, string_of(fingerprint, "hardware")},
-                   {&machine->software, string_of(fingerprint, "software")}};
-    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++)
-        *strings[i].field = pool_copy(pool, strings[i].string, strlen(strings[i].string));
-    machine->has_gpu = !is_empty(cJSON_GetObjectItemCaseSensitive(root, "gpus"));
+    const cJSON *gpus = cJSON_GetObjectItemCaseSensitive(root, "gpus");
+    string_copied(&machine->host, string_of(root, "host"), pool);
+    string_copied(&machine->created, string_of(root, "created"), pool);
+    string_copied(&machine->hardware, string_of(fingerprint, "hardware"), pool);
+    string_copied(&machine->software, string_of(fingerprint, "software"), pool);
+    string_copied(&machine->processor, string_of(cJSON_GetObjectItemCaseSensitive(root, "cpu"), "model"), pool);
+    string_copied(&machine->accelerator, string_of(cJSON_GetArrayItem(gpus, 0), "name"), pool);
+    string_copied(&machine->driver, string_of(cJSON_GetObjectItemCaseSensitive(root, "driver"), "version"), pool);
+    machine->has_gpu = !is_empty(gpus);
     collect_facts(root, machine, pool);
 }
 
@@ -169,7 +173,7 @@ static size_t line_of(const struct text *text, const char *position) {
 }
 
 bool machine_read(const char *path, struct machine *machine, struct pool *pool, struct problem *problem) {
-    *machine = (struct machine){.host = "", .created = "", .hardware = "", .software = ""};
+    *machine = MACHINE_UNKNOWN;
     struct text text = {0};
     if (!file_read(path, &text, problem)) {
         text_release(&text);

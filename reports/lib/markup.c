@@ -72,3 +72,43 @@ void text_html(struct text *text, const char *string) {
         }
     }
 }
+
+void text_markdown(struct text *text, const char *string) {
+    text_bytes(text, "", 0);
+    for (const char *s = string; *s != 0;) {
+        size_t length = utf8_length((const unsigned char *)s);
+        if (length == 0) {
+            text_string(text, "\xef\xbf\xbd");
+            s++;
+        } else if (length == 1 && strchr("\t\n\r", *s) != NULL) {
+            text_string(text, " ");
+            s++;
+        } else {
+            if (length == 1 && strchr("\\`*_{}[]<>#|~&!@", *s) != NULL) text_string(text, "\\");
+            text_bytes(text, s, length);
+            s += length;
+        }
+    }
+}
+
+void text_escaped(struct text *text, const char *string, enum escape escape) {
+    text_bytes(text, "", 0);
+    for (const char *s = string; *s != 0;) {
+        size_t length = utf8_length((const unsigned char *)s);
+        if (*s == '\\' || (*s == '"' && escape != ESCAPE_PROMETHEUS_HELP)) text_add(text, "\\%c", *s++);
+        else if (*s == '\n') text_string(text, "\\n"), s++;
+        else if (*s == '\t' && escape == ESCAPE_JSON) text_string(text, "\\t"), s++;
+        else if (length == 0) text_string(text, "\xef\xbf\xbd"), s++;
+        else text_bytes(text, s, length), s += length;
+    }
+}
+
+void text_printable(struct text *text, const char *string) {
+    text_bytes(text, "", 0);
+    for (const char *s = string; *s != 0;) {
+        size_t length = utf8_length((const unsigned char *)s);
+        bool control = length == 0 || *s == '\n' || *s == '\t';
+        text_bytes(text, control ? "?" : s, control ? 1 : length);
+        s += control ? 1 : length;
+    }
+}

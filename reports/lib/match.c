@@ -41,7 +41,10 @@ static void choose_axes(const struct result results[SIDES], int side, struct mat
         for (size_t a = 0; a < table->axis_count; a++) {
             bool lacking = lacks_axis(&results[!side], table, table->axis[a]);
             if (!lacking || !has_one_value(table, a)) axes->axis[axes->count++] = table->axis[a];
-            if (lacking)
+            bool told = false; /* of another folder's file of the program */
+            for (size_t earlier = 0; earlier < t; earlier++)
+                told = told || same_program(&results[side].tables[earlier], table);
+            if (lacking && !told)
                 text_add(&match->notes, "%s: only the %s has the axis %s\n", table->rows[0]->field[COLUMN_program],
                          names[side], table->axis[a]);
         }
@@ -95,6 +98,10 @@ bool match_build(const struct result results[SIDES], struct match *match, struct
 
 const struct row *pair_row(const struct pair *pair) {
     return pair->count[BASELINE] > 0 ? pair->rows[BASELINE][0] : pair->rows[NEW_RUN][0];
+}
+
+void match_key(const struct match *match, const struct pair *pair, struct text *key) {
+    key_of(match, pair_row(pair), pair_row(pair)->field[COLUMN_metric], key);
 }
 
 const struct pair *match_sibling(const struct match *match, const struct pair *pair, const char *metric) {

@@ -33,5 +33,6 @@ bool match_build(const struct result results[SIDES], struct match *match, struct
 void match_release(struct match *match);
 /* The pair of the same case with another metric ("" is a case that was not measured); NULL: none. */
 const struct pair *match_sibling(const struct match *match, const struct pair *pair, const char *metric);
+void match_key(const struct match *match, const struct pair *pair, struct text *key); /* what the pair is found by */
 const struct row *pair_row(const struct pair *pair); /* any, the baseline's first */
 #endif

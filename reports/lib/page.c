@@ -62,10 +62,9 @@ static size_t suite_rank(const char *suite) {
     return ARRAY_LENGTH(suites);
 }
 
-static void suite_title(struct page *page, const char *suite) {
+const char *page_suite_title(const char *suite) {
     size_t rank = suite_rank(suite);
-    if (rank < ARRAY_LENGTH(suites)) page_markup(page, suites[rank].title);
-    else page_name(page, suite[0] != 0 ? suite : "other");
+    return rank < ARRAY_LENGTH(suites) ? suites[rank].title : suite[0] != 0 ? suite : "other";
 }
 
 static size_t program_rank(const char *program) {
@@ -90,7 +89,9 @@ static void page_head(struct page *page) {
                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                       "<meta name=\"color-scheme\" content=\"light dark\">\n"
                       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-                      "'unsafe-inline'\">\n<title>Plumbline");
+                      "'unsafe-inline'; script-src '");
+    page_markup(page, page_script_hash);
+    page_markup(page, "'\">\n<title>Plumbline");
     if (machine->host[0] != 0) page_markup(page, ": "), page_text(page, machine->host);
     page_markup(page, "</title>\n<style>\n");
     page_markup(page, page_style);
@@ -119,7 +120,7 @@ static void page_contents(struct page *page) {
         if (suite == NULL || strcmp(suite, section->suite) != 0) {
             if (suite != NULL) page_markup(page, "</li>\n");
             page_markup(page, "<li><b>");
-            suite_title(page, section->suite);
+            page_name(page, page_suite_title(section->suite));
             page_markup(page, "</b>");
             suite = section->suite;
         }
@@ -139,7 +140,9 @@ static void page_foot(struct page *page) {
               "100\xc2\xa0% the caches were faster than the memory the limit is about, or the limit is too low. "
               "<b>Error</b> is what the check found at the timed size, with what is allowed in brackets. "
               "<b>Published</b> figures are of other software and other machines, for scale.</p>\n"
-              "</footer>\n</body>\n</html>\n");
+              "</footer>\n<script>");
+    page_markup(page, page_script);
+    page_markup(page, "</script>\n</body>\n</html>\n");
 }
 
 static void chapters_build(struct page *page, const struct section *sections, size_t count) {
@@ -151,35 +154,41 @@ static void chapters_build(struct page *page, const struct section *sections, si
         page->chapters[i].plot_count = plots_build(page->chapters[i].section, page->chapters[i].plots);
 }
 
-void page_write(const struct result *results, size_t result_count, const struct peers *peers, bool draw,
-                struct text *out) {
-    size_t section_count;
-    struct section *sections = sections_build(results, result_count, &section_count);
-    struct page page = {.out = out, .results = results, .result_count = result_count, .peers = peers};
-    chapters_build(&page, sections, section_count);
-    page_head(&page);
+static void page_html(struct page *page, bool draw) {
+    page_head(page);
     if (draw && !gnuplot_works())
-        page_markup(&page,
-                    "<p class=\"notice\">gnuplot is not on this machine: the tables are here, the plots are not. "
-                    "Install gnuplot and run report again.</p>\n");
-    else page.draw = draw;
-    page_wrong(&page);
-    page_summary(&page);
-    page_contents(&page);
-    page_machines(&page);
+        page_markup(page, "<p class=\"notice\">gnuplot is not on this machine: the tables are here, the plots are not. "
+                          "Install gnuplot and run report again.</p>\n");
+    else page->draw = draw;
+    page_wrong(page);
+    page_summary(page);
+    page_contents(page);
+    page_machines(page);
     const char *suite = NULL;
-    for (size_t i = 0; i < page.chapter_count; i++) {
-        const struct section *section = page.chapters[i].section;
+    for (size_t i = 0; i < page->chapter_count; i++) {
+        const struct section *section = page->chapters[i].section;
         if (suite == NULL || strcmp(suite, section->suite) != 0) {
-            page_markup(&page, "<h2 class=\"suite\">");
-            suite_title(&page, section->suite);
-            page_markup(&page, "</h2>\n");
+            page_markup(page, "<h2 class=\"suite\">");
+            page_name(page, page_suite_title(section->suite));
+            page_markup(page, "</h2>\n");
         }
         suite = section->suite;
-        page_chapter(&page, i);
+        page_chapter(page, i);
     }
-    page_not_measured(&page);
-    page_foot(&page);
+    page_not_measured(page);
+    page_foot(page);
+}
+
+void page_write(const struct result *results, size_t result_count, const struct peers *peers, bool draw,
+                struct text *html, struct text *markdown) {
+    size_t section_count;
+    struct section *sections = sections_build(results, result_count, &section_count);
+    struct page page = {.results = results, .result_count = result_count, .peers = peers};
+    chapters_build(&page, sections, section_count);
+    page.out = html;
+    if (html != NULL) page_html(&page, draw);
+    page.out = markdown;
+    if (markdown != NULL) page_markdown(&page);
     for (size_t i = 0; i < page.chapter_count; i++) plots_release(page.chapters[i].plots, page.chapters[i].plot_count);
     free(page.chapters);
     sections_release(sections, section_count);

@@ -25,18 +25,28 @@ struct page {
     size_t drawing_count;
 };
 
-/* Writes the page for the results into out. draw: false leaves the drawings out, and says nothing about it (tests). */
+/* Writes the page for the results into html, and its summary as Markdown into markdown; either may be NULL. draw: false
+   leaves the drawings out, and says nothing about it (tests). */
 void page_write(const struct result *results, size_t result_count, const struct peers *peers, bool draw,
-                struct text *out);
+                struct text *html, struct text *markdown);
+
+enum { HEADLINES_SHOWN = 10 };
+/* The figures that stand first, of several runs each case once. */
+size_t page_headlines(const struct page *page, struct headline headlines[HEADLINES_SHOWN]);
+/* The row of the headline's case in a run, of several devices the best; NULL: not measured there. */
+const struct row *page_headline_of_run(const struct headline *headline, int run);
 
 /* The parts, each in a file of its own. */
 extern const char page_style[];
+extern const char page_script[], page_script_hash[]; /* the hash is what lets the script run, see page_script.c */
+void page_markdown(struct page *page);               /* all of it */
 void page_machines(struct page *page);
 void page_summary(struct page *page);
 void page_wrong(struct page *page); /* results that failed their check, if any: before everything else */
 void page_chapter(struct page *page, size_t chapter);
 void page_plot(struct page *page, const struct plot *plot);
 void page_table(struct page *page, const struct section *section, const struct plot *plot, size_t rows_max);
+size_t page_table_width(const struct section *section); /* columns, at most */
 void page_not_measured(struct page *page);
 
 /* Small helpers of the parts. */
@@ -48,5 +58,6 @@ void page_figure(struct page *page, const struct row *row, double value, double 
 void page_unit(struct page *page, const char *unit);
 /* A share of the limit as a bar with its number. */
 void page_share(struct page *page, double share);
+const char *page_suite_title(const char *suite);
 const char *page_chapter_title(const struct chapter *chapter);
 #endif

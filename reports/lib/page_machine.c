@@ -10,10 +10,25 @@
 
 enum { LSTOPO_SECONDS = 20, PICTURE_BYTES_MAX = 400 * 1024, TREE_LINES_MAX = 400 };
 
-static void facts(struct page *page, const struct result *result) {
-    const struct machine *machine = &result->machine;
+static const char *fact_of(const struct result *result, const char *label) {
+    for (int i = 0; i < result->machine.fact_count; i++)
+        if (strcmp(result->machine.facts[i].label, label) == 0) return result->machine.facts[i].value;
+    return "";
+}
+
+/* Do all results say the same? */
+static bool shared(const struct page *page, const char *label) {
+    for (size_t i = 1; i < page->result_count; i++)
+        if (strcmp(fact_of(&page->results[i], label), fact_of(&page->results[0], label)) != 0) return false;
+    return true;
+}
+
+/* What all results have in common; of one result, all. */
+static void facts(struct page *page) {
+    const struct machine *machine = &page->results[0].machine;
     page_markup(page, "<dl class=\"facts\">\n");
     for (int i = 0; i < machine->fact_count; i++) {
+        if (!shared(page, machine->facts[i].label)) continue;
         page_markup(page, "<div><dt>");
         page_text(page, machine->facts[i].label);
         page_markup(page, "</dt><dd>");
@@ -21,10 +36,53 @@ static void facts(struct page *page, const struct result *result) {
         page_markup(page, "</dd></div>\n");
     }
     page_markup(page, "</dl>\n");
-    if (!result->has_manifest)
-        page_markup(page,
-                    "<p class=\"notice\">The folder has no manifest.json: nothing is known of the machine.</p>\n");
-    else if (!machine->has_gpu) page_markup(page, "<p>No GPU was there: what runs on one was not measured.</p>\n");
+}
+
+static void difference(struct page *page, const char *label) {
+    page_markup(page, "<tr><th scope=\"row\">");
+    page_text(page, label);
+    page_markup(page, "</th>");
+    for (size_t r = 0; r < page->result_count; r++) {
+        const char *value = fact_of(&page->results[r], label);
+        page_markup(page, "<td class=\"note\">");
+        page_text(page, value[0] != 0 ? value : "\xe2\x80\x93");
+        page_markup(page, "</td>");
+    }
+    page_markup(page, "</tr>\n");
+}
+
+static void differences(struct page *page) {
+    page_markup(page, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"What differs\">\n<table>\n"
+                      "<caption>What differs between the runs.</caption>\n<thead><tr><th scope=\"col\">what</th>");
+    for (size_t r = 0; r < page->result_count; r++) {
+        page_markup(page, "<th scope=\"col\">");
+        page_text(page, page->results[r].label);
+        page_markup(page, "</th>");
+    }
+    page_markup(page, "</tr></thead>\n<tbody>\n<tr><th scope=\"row\">Measured</th>");
+    for (size_t r = 0; r < page->result_count; r++) {
+        page_markup(page, "<td class=\"note\">");
+        page_text(page, page->results[r].machine.created);
+        page_markup(page, "</td>");
+    }
+    page_markup(page, "</tr>\n");
+    for (size_t r = 0; r < page->result_count; r++)
+        for (int i = 0; i < page->results[r].machine.fact_count; i++) {
+            const char *label = page->results[r].machine.facts[i].label;
+            bool told = shared(page, label);
+            for (size_t before = 0; before < r; before++) told = told || fact_of(&page->results[before], label)[0] != 0;
+            if (!told) difference(page, label);
+        }
+    page_markup(page, "</tbody>\n</table>\n</div>\n");
+}
+
+static void notices(struct page *page, const struct result *result) {
+    const char *which = page->result_count > 1 ? result->label : "";
+    if (result->has_manifest && result->machine.has_gpu) return;
+    page_markup(page, result->has_manifest ? "<p>" : "<p class=\"notice\">");
+    if (which[0] != 0) page_text(page, which), page_markup(page, ": ");
+    page_markup(page, result->has_manifest ? "No GPU was there: what runs on one was not measured.</p>\n"
+                                           : "The folder has no manifest.json: nothing is known of the machine.</p>\n");
 }
 
 static bool picture(struct page *page, const char *path) {
@@ -103,15 +161,21 @@ static void topology(struct page *page, const struct result *result) {
 }
 
 void page_machines(struct page *page) {
-    page_markup(page, "<section id=\"machine\">\n<h2>The machine</h2>\n");
+    bool several = page->result_count > 1;
+    page_markup(page, several ? "<section id=\"machine\">\n<h2>The machines</h2>\n"
+                              : "<section id=\"machine\">\n<h2>The machine</h2>\n");
+    if (several) differences(page);
+    facts(page);
     for (size_t i = 0; i < page->result_count; i++) {
-        if (page->result_count > 1) {
-            page_markup(page, "<h3>");
+        notices(page, &page->results[i]);
+        if (!page->draw) continue;
+        if (several) {
+            page_markup(page, "<details><summary>Topology: ");
             page_text(page, page->results[i].label);
-            page_markup(page, "</h3>\n");
+            page_markup(page, "</summary>\n");
         }
-        facts(page, &page->results[i]);
-        if (page->draw) topology(page, &page->results[i]);
+        topology(page, &page->results[i]);
+        if (several) page_markup(page, "</details>\n");
     }
     page_markup(page, "</section>\n");
 }

@@ -50,10 +50,16 @@ struct group {
     bool more_variants;
 };
 
+/* A row that says ok and has no finite value is no figure either. */
+static const char *reason_of(const struct row *row) {
+    if (row->status != ROW_ok) return row->field[COLUMN_reason][0] != 0 ? row->field[COLUMN_reason] : "no reason given";
+    return row->field[COLUMN_value][0] != 0 ? "the value is not a finite number" : "there is no value";
+}
+
 static void group_key(const struct row *row, struct text *key) {
     text_clear(key);
     text_add(key, "%s\x1f%d\x1f", row->field[COLUMN_program], row->status);
-    for (const char *c = row->field[COLUMN_reason]; *c != 0; c++) {
+    for (const char *c = reason_of(row); *c != 0; c++) {
         if (!isdigit((unsigned char)*c)) text_bytes(key, c, 1);
         else if (key->data[key->length - 1] != '#') text_string(key, "#");
     }
@@ -75,7 +81,7 @@ static void group_line(struct page *page, const struct group *group) {
     page_markup(page, "</th><td class=\"word\">");
     page_text(page, row_status_names[group->row->status]);
     text_add(page->out, "</td><td>%zu</td><td class=\"note\">", group->count);
-    page_text(page, group->row->field[COLUMN_reason][0] != 0 ? group->row->field[COLUMN_reason] : "no reason given");
+    page_text(page, reason_of(group->row));
     page_markup(page, "</td><td class=\"note\">");
     for (size_t i = 0; i < group->variant_count; i++) {
         if (i > 0) page_markup(page, ", ");
@@ -92,7 +98,7 @@ static size_t groups_collect(const struct page *page, struct group **groups) {
         for (size_t i = 0; i < page->chapters[c].section->row_count; i++) {
             const struct row *row = page->chapters[c].section->rows[i];
             int added;
-            if (row->status == ROW_ok || row->status == ROW_wrong) continue;
+            if (row_measured(row) || row->status == ROW_wrong) continue;
             group_key(row, &key);
             size_t number = index_add(&index, key.data, &added);
             if (added) {

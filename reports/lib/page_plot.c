@@ -1,8 +1,10 @@
 /* page_plot.c: a plot's panels, with what belongs below each: legend, limits, published figures. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "heat_map.h"
 #include "markup.h"
 #include "number.h"
 #include "page.h"
@@ -37,6 +39,27 @@ static void legend(struct page *page, const struct plot *plot, const struct pane
                  panel->series_left_out);
 }
 
+/* The colours in order, with the values at which the first begins and the last ends. */
+static void color_scale(struct page *page, const struct plot *plot, const struct panel *panel) {
+    const struct row *row = plot->section->metric_rows[plot->metric];
+    const char *best = row->better == HIGHER ? ", higher is better" : row->better == LOWER ? ", lower is better" : "";
+    page_markup(page, "<p class=\"legend\"><span>");
+    page_figure(page, row, heat_value(panel, 0), panel->y_high);
+    text_add(page->out, "</span><svg class=\"scale\" viewBox=\"0 0 %d 12\" aria-hidden=\"true\">", 10 * HEAT_COLORS);
+    for (int color = 0; color < HEAT_COLORS; color++)
+        text_add(page->out, "<rect x=\"%d\" width=\"10\" height=\"12\" fill=\"#%06x\"/>", 10 * color, heat_rgb(color));
+    page_markup(page, "</svg><span>");
+    page_figure(page, row, panel->y_high, panel->y_high);
+    text_add(page->out, "</span><span class=\"quiet\">%s scale%s</span></p>\n",
+             panel->y_scale == LINEAR ? "linear" : "logarithmic", best);
+    struct heat_map *map = array_zeroed(1, sizeof *map);
+    heat_map_build(plot, panel, map);
+    if (map->x_left_out + map->y_left_out > 0)
+        text_add(page->out, "<p class=\"quiet\">%zu columns and %zu lines more are in the table.</p>\n",
+                 map->x_left_out, map->y_left_out);
+    free(map);
+}
+
 static void limits(struct page *page, const struct plot *plot, const struct overlay *overlay) {
     for (size_t i = 0; i < overlay->limit_count; i++) {
         page_markup(page, overlay->limits[i].drawn ? "<p class=\"quiet\"><span class=\"dash\"></span>limit "
@@ -54,6 +77,20 @@ static void limits(struct page *page, const struct plot *plot, const struct over
         }
         page_markup(page, "</p>\n");
     }
+    if (overlay->memory > 0) {
+        page_markup(page, "<p class=\"quiet\"><span class=\"dash\"></span>slope: memory, ");
+        number_value(page->out, overlay->memory * 1000);
+        page_markup(page, "\xc2\xa0GB/s (");
+        page_text(page, overlay->memory_source);
+        page_markup(page, ")</p>\n");
+    } else if (plot->kind == PLOT_ROOFLINE) {
+        page_markup(page,
+                    "<p class=\"quiet\">No slope: no row tells the bandwidth limit of this device's memory.</p>\n");
+    }
+    if (overlay->fitted)
+        page_markup(
+            page, "<p class=\"quiet\">The lines are fits, time = latency + size / bandwidth in pieces; the marks were "
+                  "measured.</p>\n");
     if (overlay->many_limits)
         page_markup(page, "<p class=\"quiet\">Each line has a limit of its own; the table has them.</p>\n");
 }
@@ -83,9 +120,13 @@ static void panel_figure(struct page *page, const struct plot *plot, const struc
     }
     if (!panel_draw(plot, panel, &overlay, prefix, page->out))
         page_markup(page, "<p class=\"notice\">gnuplot could not draw this panel.</p>\n");
-    legend(page, plot, panel);
-    limits(page, plot, &overlay);
-    sources(page, &overlay);
+    if (plot->kind == PLOT_HEAT_MAP) {
+        color_scale(page, plot, panel);
+    } else {
+        legend(page, plot, panel);
+        limits(page, plot, &overlay);
+        sources(page, &overlay);
+    }
     page_markup(page, "</figure>\n");
 }
 
@@ -144,6 +185,7 @@ static void bounds(struct page *page, const struct plot *plot, const struct poin
 
 /* Does a panel have but one x, or is there no x at all? Then there is nothing to draw lines over. */
 static bool is_bars(const struct plot *plot, size_t panel) {
+    if (plot->kind != PLOT_LINES) return false;
     return plot->x == NULL || (panel < plot->panel_count && plot->panels[panel].x_low == plot->panels[panel].x_high);
 }
 
@@ -207,6 +249,9 @@ static void lines(struct page *page, const struct plot *plot) {
         panel_figure(page, plot, &plot->panels[i]);
     }
     if (device != NULL) page_markup(page, "</div>\n");
+    if (plot->hidden_cases > 0)
+        text_add(page->out, "<p class=\"quiet\">Each cell is the best of its cases; %zu others are in the table.</p>\n",
+                 plot->hidden_cases);
     if (plot->panels_left_out > 0)
         text_add(page->out, "<p class=\"quiet\">%zu more panels are left out; the table has their values.</p>\n",
                  plot->panels_left_out);

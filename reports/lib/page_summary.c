@@ -7,7 +7,7 @@
 #include "number.h"
 #include "page.h"
 
-enum { HEADLINES_SHOWN = 12, HEADLINES_OF_PLOT = 24 };
+enum { HEADLINES_OF_PLOT = 24 };
 
 static void where(struct page *page, const struct headline *headline) {
     const struct section *section = headline->plot->section;
@@ -61,17 +61,15 @@ static void card(struct page *page, const struct headline *headline) {
     page_markup(page, "</span><p class=\"value\">");
     page_figure(page, row, row->value, NAN);
     page_markup(page, "</p>");
-    if (isfinite(share)) {
-        page_share(page, share);
-        page_markup(page, " <span class=\"quiet\">");
-        page_text(page, share_verdict(share));
-        if (row->field[COLUMN_limit_source][0] != 0) {
-            page_markup(page, " (");
-            page_text(page, row->field[COLUMN_limit_source]);
-            page_markup(page, ")");
-        }
-        page_markup(page, "</span>");
+    page_share(page, share);
+    page_markup(page, isfinite(share) ? " <span class=\"quiet\">" : "<span class=\"quiet\">");
+    page_text(page, headline_verdict(headline));
+    if (isfinite(share) && row->field[COLUMN_limit_source][0] != 0) {
+        page_markup(page, " (");
+        page_text(page, row->field[COLUMN_limit_source]);
+        page_markup(page, ")");
     }
+    page_markup(page, "</span>");
     page_markup(page, "<p class=\"quiet\">");
     where(page, headline);
     page_markup(page, "</p>");
@@ -80,8 +78,18 @@ static void card(struct page *page, const struct headline *headline) {
     page_markup(page, "</li>\n");
 }
 
-void page_summary(struct page *page) {
-    struct headline *headlines = NULL;
+/* Is it the same figure, of another run or another device of the run? */
+static bool same_case(const struct headline *a, const struct headline *b) {
+    const struct section *section = a->plot->section;
+    bool same = a->plot == b->plot;
+    for (size_t i = 0; i < section->name_count && same; i++)
+        same = strcmp(section_key(section, a->point->row, section->names[i]),
+                      section_key(section, b->point->row, section->names[i])) == 0;
+    return same;
+}
+
+size_t page_headlines(const struct page *page, struct headline headlines[HEADLINES_SHOWN]) {
+    struct headline *all = NULL;
     size_t count = 0, capacity = 0;
     for (size_t c = 0; c < page->chapter_count; c++)
         for (size_t p = 0; p < page->chapters[c].plot_count; p++) {
@@ -90,18 +98,91 @@ void page_summary(struct page *page) {
             if (plot->headline == NOWHERE) continue;
             size_t found_count = headlines_find(plot, found, HEADLINES_OF_PLOT);
             for (size_t i = 0; i < found_count; i++) {
-                headlines = array_grow(headlines, count, &capacity, sizeof *headlines);
-                headlines[count] = found[i];
-                headlines[count].chapter = c;
-                headlines[count++].rank += p; /* a program's second plot comes second */
+                bool known = false;
+                for (size_t j = 0; j < count && page->result_count > 1; j++)
+                    known = known || same_case(&all[j], &found[i]);
+                if (known) continue; /* it stands beside the other run's */
+                all = array_grow(all, count, &capacity, sizeof *all);
+                all[count] = found[i];
+                all[count].chapter = c;
+                all[count++].rank += p; /* a program's second plot comes second */
             }
         }
-    count = headlines_choose(headlines, count, HEADLINES_SHOWN);
+    if (count > 0) count = headlines_choose(all, count, HEADLINES_SHOWN);
+    for (size_t i = 0; i < count; i++) headlines[i] = all[i];
+    free(all);
+    return count;
+}
+
+const struct row *page_headline_of_run(const struct headline *headline, int run) {
+    const struct section *section = headline->plot->section;
+    const struct row *found = NULL;
+    for (size_t i = 0; i < section->case_count; i++) {
+        const struct case_line *line = &section->cases[i];
+        const struct row *row = line->figures[headline->plot->metric].row;
+        bool same = row != NULL && row->result == run;
+        for (size_t k = 0; k < section->name_count && same; k++)
+            same = strcmp(section_key(section, row, section->names[k]),
+                          section_key(section, headline->point->row, section->names[k])) == 0;
+        if (!same) continue;
+        bool better = found == NULL || (row->better == LOWER ? row->value < found->value : row->value > found->value);
+        if (better) found = row;
+    }
+    return found;
+}
+
+static void run_cell(struct page *page, const struct row *row, const struct row *first) {
+    page_markup(page, "<td>");
+    if (row != NULL) page_figure(page, row, row->value, NAN);
+    if (row != NULL && first != NULL && row != first && row->value > 0 && first->value > 0)
+        text_add(page->out, " <span class=\"quiet\">%.2f\xc3\x97</span>",
+                 row->better == LOWER ? first->value / row->value : row->value / first->value);
+    page_markup(page, row != NULL ? "</td>" : "\xe2\x80\x93</td>");
+}
+
+/* The same figures of all runs beside one another, against the first run that has them. */
+static void side_by_side(struct page *page, const struct headline *headlines, size_t count) {
+    page_markup(page, "<div class=\"scroll whole\" tabindex=\"0\" role=\"region\" aria-label=\"Runs side by side\">\n"
+                      "<table class=\"runs\">\n<caption>The same figures of every run; beside them how many times as "
+                      "good as in the first run that has one.</caption>\n<thead><tr><th scope=\"col\">figure</th>");
+    for (size_t r = 0; r < page->result_count; r++) {
+        page_markup(page, "<th scope=\"col\" class=\"number\">");
+        page_text(page, page->results[r].label);
+        page_markup(page, "</th>");
+    }
+    page_markup(page, "</tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct headline *headline = &headlines[i];
+        const struct section *section = headline->plot->section;
+        const struct row *first = NULL;
+        struct text label = {0};
+        section_label(section, headline->point->row, section->names, section->name_count, &label);
+        text_add(page->out, "<tr><th scope=\"row\"><a href=\"#p%zu\">", headline->chapter);
+        page_name(page, section->program);
+        page_markup(page, "</a> ");
+        page_name(page, section->metrics[headline->plot->metric]);
+        page_markup(page, "<br><span class=\"quiet\">");
+        page_text(page, label.data);
+        page_markup(page, "</span></th>");
+        for (size_t r = 0; r < page->result_count; r++) {
+            const struct row *row = page_headline_of_run(headline, (int)r);
+            if (first == NULL) first = row;
+            run_cell(page, row, first);
+        }
+        page_markup(page, "</tr>\n");
+        text_release(&label);
+    }
+    page_markup(page, "</tbody>\n</table>\n</div>\n");
+}
+
+void page_summary(struct page *page) {
+    struct headline headlines[HEADLINES_SHOWN];
+    size_t count = page_headlines(page, headlines);
     page_markup(page, "<section id=\"summary\">\n<h2>In short</h2>\n");
     if (count == 0) page_markup(page, "<p>Nothing was measured.</p>\n");
     else page_markup(page, "<ul class=\"cards\">\n");
     for (size_t i = 0; i < count; i++) card(page, &headlines[i]);
     if (count > 0) page_markup(page, "</ul>\n");
+    if (count > 0 && page->result_count > 1) side_by_side(page, headlines, count);
     page_markup(page, "</section>\n");
-    free(headlines);
 }

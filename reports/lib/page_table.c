@@ -6,7 +6,7 @@
 #include "number.h"
 #include "page.h"
 
-enum { METRIC_COLUMNS_MAX = 8, SOURCES_MAX = 24 };
+enum { METRIC_COLUMNS_MAX = 8, SOURCES_MAX = 24, PAPER_LINES = 40 /* as the style sheet says */ };
 
 /* What stands in a table besides keys and metrics, where any case has it. */
 enum extra { NOISE, LAUNCHES, ERROR, PUBLISHED, CLOCK, POWER, NOTE, EXTRA_COUNT };
@@ -190,6 +190,11 @@ static void limits_named(struct table_page *table) {
     if (!first) page_markup(table->page, ".");
 }
 
+size_t page_table_width(const struct section *section) {
+    size_t metrics = section->metric_count < METRIC_COLUMNS_MAX ? section->metric_count : METRIC_COLUMNS_MAX;
+    return section->column_count + 2 * metrics + EXTRA_COUNT;
+}
+
 void page_table(struct page *page, const struct section *section, const struct plot *plot, size_t rows_max) {
     struct table_page table = {.page = page, .section = section, .lead = plot->metric};
     memcpy(table.columns, section->columns, sizeof table.columns);
@@ -200,7 +205,8 @@ void page_table(struct page *page, const struct section *section, const struct p
     for (size_t i = 0; i < section->case_count; i += step) choose_cells(&table, &section->cases[i]);
     page_markup(page, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of ");
     page_text(page, section->program);
-    page_markup(page, "\">\n<table>\n<caption>");
+    page_markup(page, section->case_count / step > PAPER_LINES ? "\">\n<table class=\"long\">\n<caption>"
+                                                               : "\">\n<table>\n<caption>");
     if (step > 1)
         text_add(page->out, "Every %zuth of %zu cases; the CSV file has all of them.", step, section->case_count);
     else text_add(page->out, section->case_count == 1 ? "%zu case." : "All %zu cases.", section->case_count);

@@ -34,7 +34,7 @@ static bool header_take(struct peers_reading *reading, size_t line, char *const 
 }
 
 /* name=value;name=value */
-static bool axes_take(struct peer *peer, char *axes) {
+bool peer_take_axes(struct peer *peer, char *axes) {
     char *rest = NULL;
     for (char *part = strtok_r(axes, ";", &rest); part != NULL; part = strtok_r(NULL, ";", &rest)) {
         char *equals = strchr(part, '=');
@@ -67,7 +67,7 @@ static bool record_take(void *context, size_t line, char *const *fields, size_t 
     if (!number_parse(text[VALUE], &peer.value) || !isfinite(peer.value))
         return problem_set(problem, reading->path, line, "value: '%.60s' is not a number", text[VALUE]);
     if (peer.source[0] == 0) return problem_set(problem, reading->path, line, "a figure without its source");
-    if (!axes_take(&peer, text[AXES_OF_CASE]))
+    if (!peer_take_axes(&peer, text[AXES_OF_CASE]))
         return problem_set(problem, reading->path, line, "axes: '%.60s' is not name=value;name=value",
                            fields[reading->field[AXES_OF_CASE]]);
     peers->list = array_grow(peers->list, peers->count, &peers->capacity, sizeof *peers->list);
@@ -143,7 +143,7 @@ static bool empty_or_same(const char *wanted, const char *there) {
     return wanted[0] == 0 || strcmp(wanted, there) == 0;
 }
 
-static bool matches(const struct peer *peer, const struct row *row) {
+bool peer_matches(const struct peer *peer, const struct row *row) {
     if (strcmp(peer->program, row->field[COLUMN_program]) != 0) return false;
     if (strcmp(peer->metric, row->field[COLUMN_metric]) != 0 || !empty_or_same(peer->unit, row->field[COLUMN_unit]))
         return false;
@@ -158,6 +158,6 @@ static bool matches(const struct peer *peer, const struct row *row) {
 size_t peers_of(const struct peers *peers, const struct row *row, const struct peer *found[PEERS_OF_ROW_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < peers->count && count < PEERS_OF_ROW_MAX; i++)
-        if (matches(&peers->list[i], row)) found[count++] = &peers->list[i];
+        if (peer_matches(&peers->list[i], row)) found[count++] = &peers->list[i];
     return count;
 }

@@ -28,6 +28,8 @@ bool peers_read(const char *path, struct peers *peers, struct problem *problem);
 /* The same from where the files are for a program at executable, a path: PREFIX/bin has them in
    PREFIX/share/plumbline/published, CHECKOUT/build/bin in the suites' folders. Nothing found is no error. */
 bool peers_find(const char *executable, struct peers *peers, struct problem *problem);
+bool peer_take_axes(struct peer *peer, char *axes); /* name=value;name=value, cut up in place; false: it is not */
+bool peer_matches(const struct peer *peer, const struct row *row);
 void peers_release(struct peers *peers);
 
 /* The figures published for the row's case and metric: equal program, metric and unit; device, variant, dtype and axes

@@ -4,15 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heat_map.h"
 #include "markup.h"
 
 static const double LINEAR_SPAN_MAX = 8;
 
 const struct plot_spec plot_specs[] = {
 #define PLOT(program, question, x, metric, panels, x_scale, y_scale, headline)                                         \
-    {#program, question, x, metric, panels, x_scale, y_scale, headline},
+    {PLOT_LINES, #program, question, x, NULL, metric, panels, x_scale, y_scale, headline},
+#define HEAT_MAP(program, question, x, y, metric, panels, color_scale)                                                 \
+    {PLOT_HEAT_MAP, #program, question, x, y, metric, panels, LINEAR, color_scale, NOWHERE},
+#define ROOFLINE(program, question, x, metric, panels)                                                                 \
+    {PLOT_ROOFLINE, #program, question, x, NULL, metric, panels, LOG10, LOG10, NOWHERE},
 #include "../plots.def"
-#undef PLOT
 };
 const size_t plot_spec_count = ARRAY_LENGTH(plot_specs);
 
@@ -28,8 +32,17 @@ struct layout {
     size_t panel_count, series_count;
 };
 
+/* Operations per byte; NAN: the row does not tell. */
+static double intensity(const struct row *row) {
+    double flops = row_number(row, COLUMN_flops), bytes = row_number(row, COLUMN_bytes_moved);
+    return flops > 0 && bytes > 0 && isfinite(flops / bytes) ? flops / bytes : NAN;
+}
+
+/* The row of a case that the plot shows; NULL: none. */
 static const struct row *figure_row(const struct plot *plot, size_t i) {
-    return plot->section->cases[i].figures[plot->metric].row;
+    const struct row *row = plot->section->cases[i].figures[plot->metric].row;
+    if (row != NULL && plot->kind == PLOT_ROOFLINE && !(row->value > 0 && intensity(row) > 0)) return NULL;
+    return row;
 }
 
 /* Distinct values of a key among the plot's cases, and their range; 0 if one of them is not a finite number. */
@@ -65,11 +78,17 @@ static void choose_x(struct plot *plot, const char *wanted, enum scale scale) {
     double low, high;
     size_t most = 2;
     if (wanted != NULL && wanted[0] == 0) return;
+    if (plot->kind != PLOT_LINES) {
+        plot->x = wanted;
+        plot->x_scale = scale;
+        return;
+    }
     if (wanted != NULL && numeric_values(plot, wanted, &low, &high) >= 2) {
         plot->x = wanted;
         plot->x_scale = low > 0 ? scale : LINEAR;
         return;
     }
+    plot->x_replaced = wanted != NULL;
     for (size_t i = 0; i < plot->section->key_count; i++) {
         const char *key = plot->section->keys[i];
         size_t count = is_axis(key) ? numeric_values(plot, key, &low, &high) : 0;
@@ -94,6 +113,7 @@ static void add_panel_key(const struct plot *plot, struct layout *layout, const 
         const char *name = plot->section->keys[i];
         if (strlen(name) != length || memcmp(name, key, length) != 0) continue;
         if (plot->x != NULL && strcmp(name, plot->x) == 0) continue;
+        if (plot->y != NULL && strcmp(name, plot->y) == 0) continue;
         if (layout->panel_count < PANEL_KEYS_MAX && !section_settles(plot->section, NULL, 0, name, plot->metric))
             layout->panels[layout->panel_count++] = name;
     }
@@ -111,6 +131,10 @@ static void choose_layout(const struct plot *plot, const char *panels, struct la
         size_t length = strcspn(at, ",");
         add_panel_key(plot, layout, at, length);
         at += length;
+    }
+    if (plot->kind == PLOT_HEAT_MAP) { /* what else varies: a cell shows the best */
+        add_panel_key(plot, layout, "run", strlen("run"));
+        return;
     }
     for (size_t i = 0; i < section->key_count; i++) {
         const char *key = section->keys[i];
@@ -131,10 +155,11 @@ static const char *label_of(struct plot *plot, const struct row *row, const char
 static void fill_point(const struct plot *plot, struct point *point, const struct row *row) {
     point->row = row;
     point->value = point->low = point->high = row->value;
-    row_interval(row, &point->low, &point->high);
+    if (plot->kind == PLOT_LINES) row_interval(row, &point->low, &point->high);
     point->limit = row_number(row, COLUMN_limit);
     if (!(point->limit > 0) || !isfinite(point->limit)) point->limit = NAN;
-    if (plot->x == NULL || !number_parse(section_key(plot->section, row, plot->x), &point->x)) point->x = 0;
+    if (plot->kind == PLOT_ROOFLINE) point->x = intensity(row);
+    else if (plot->x == NULL || !number_parse(section_key(plot->section, row, plot->x), &point->x)) point->x = 0;
 }
 
 static int compare_points(const void *a, const void *b) {
@@ -169,6 +194,7 @@ static void place_points(struct plot *plot, const struct layout *layout, const s
     for (size_t i = 0; i < section->case_count; i++)
         if (figure_row(plot, i) != NULL) index_add(&devices, figure_row(plot, i)->field[COLUMN_device], NULL);
     for (size_t d = 0; d < devices.count; d++) place_device(plot, layout, d, &devices, &panels, &series, panel_rows);
+    if (plot->kind == PLOT_HEAT_MAP) heat_map_prune(plot);
     qsort(plot->points, plot->point_count, sizeof *plot->points, compare_points);
     *series_total = series.count;
     plot->panel_count = panels.count < PANELS_MAX ? panels.count : PANELS_MAX;
@@ -255,10 +281,17 @@ static void choose_y_scales(struct plot *plot, enum scale wanted) {
     }
 }
 
+/* Does each of a heat map's keys take two values at least? */
+static bool is_grid(const struct plot *plot) {
+    return !section_settles(plot->section, NULL, 0, plot->x, plot->metric) &&
+           !section_settles(plot->section, NULL, 0, plot->y, plot->metric);
+}
+
 static bool plot_build(const struct section *section, const struct plot_spec *spec, int metric, struct plot *plot) {
     *plot = (struct plot){.section = section, .metric = metric, .question = spec != NULL ? spec->question : NULL};
-    if (spec != NULL) plot->headline = spec->headline;
+    if (spec != NULL) plot->headline = spec->headline, plot->kind = spec->kind, plot->y = spec->y;
     choose_x(plot, spec != NULL ? spec->x : NULL, spec != NULL ? spec->x_scale : LOG2);
+    if (plot->kind == PLOT_HEAT_MAP && !is_grid(plot)) return false;
     struct layout layout;
     size_t series_total;
     choose_layout(plot, spec != NULL ? spec->panels : "", &layout);
@@ -266,9 +299,23 @@ static bool plot_build(const struct section *section, const struct plot_spec *sp
     place_points(plot, &layout, panel_rows, &series_total);
     fill_panels(plot, &layout, panel_rows, series_total);
     free(panel_rows);
-    share_ranges(plot);
+    if (plot->kind != PLOT_HEAT_MAP) share_ranges(plot);
     choose_y_scales(plot, spec != NULL ? spec->y_scale : AUTO);
+    if (plot->panel_count == 0) plots_release(plot, 1);
     return plot->panel_count > 0;
+}
+
+/* Where the axis that a plot is about has one value only, another number took its place; beside a heat map, which has
+   been given its axes, that says nothing more. */
+static size_t drop_unwanted(struct plot *plots, size_t count) {
+    size_t kept = 0;
+    bool heat_map = false;
+    for (size_t i = 0; i < count; i++) heat_map = heat_map || plots[i].kind == PLOT_HEAT_MAP;
+    for (size_t i = 0; i < count; i++) {
+        if (heat_map && plots[i].x_replaced) plots_release(&plots[i], 1);
+        else plots[kept++] = plots[i];
+    }
+    return kept;
 }
 
 size_t plots_build(const struct section *section, struct plot plots[PLOTS_MAX]) {
@@ -278,6 +325,7 @@ size_t plots_build(const struct section *section, struct plot plots[PLOTS_MAX]) 
         if (strcmp(plot_specs[i].program, section->program) != 0 || metric < 0) continue;
         if (plot_build(section, &plot_specs[i], metric, &plots[count])) count++;
     }
+    count = drop_unwanted(plots, count);
     if (count > 0 || section->metric_count == 0) return count;
     int metric = 0;
     for (size_t i = section->metric_count; i-- > 0;)

@@ -1,8 +1,10 @@
 #include "plot_draw.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "heat_map.h"
 #include "markup.h"
 #include "number.h"
 #include "process.h"
@@ -10,61 +12,7 @@
 
 enum { WIDTH = 480, HEIGHT = 300, TICKS_MAX = 7, GNUPLOT_SECONDS = 30 };
 
-/* Where a limit lies this many times above the highest point, a linear plot leaves it out. */
-static const double LIMIT_FACTOR_MAX = 4;
-
-static bool nearly(double a, double b) { return fabs(a - b) <= 0.01 * fabs(b); }
-
-static void add_limit(struct overlay *overlay, size_t *distinct, const struct point *point) {
-    for (size_t i = 0; i < overlay->limit_count; i++)
-        if (nearly(overlay->limits[i].value, point->limit)) return;
-    if (++*distinct > LIMITS_MAX) return;
-    const struct row *row = point->row;
-    overlay->limits[overlay->limit_count++] = (struct overlay_limit){
-        .value = point->limit, .source = row->field[COLUMN_limit_source], .dtype = row->field[COLUMN_dtype]};
-}
-
-/* A figure published for no particular x stands at the last one. */
-static bool names_axis(const struct peer *peer, const char *axis) {
-    for (int i = 0; i < peer->axis_count; i++)
-        if (strcmp(peer->axes[i].name, axis) == 0) return true;
-    return false;
-}
-
-static void add_peers(const struct plot *plot, struct overlay *overlay, const struct peers *peers,
-                      const struct point *point, int color, bool last) {
-    const struct peer *found[PEERS_OF_ROW_MAX];
-    size_t count = peers_of(peers, point->row, found);
-    for (size_t i = 0; i < count; i++) {
-        bool known = overlay->peer_count == PEER_POINTS_MAX || (!last && !names_axis(found[i], plot->x));
-        for (size_t p = 0; p < overlay->peer_count; p++)
-            known = known || (overlay->peers[p].peer == found[i] && overlay->peers[p].x == point->x);
-        if (!known) overlay->peers[overlay->peer_count++] = (struct overlay_peer){point->x, color, found[i]};
-    }
-}
-
-void overlay_find(const struct plot *plot, const struct panel *panel, const struct peers *peers,
-                  struct overlay *overlay) {
-    *overlay = (struct overlay){0};
-    size_t distinct = 0;
-    for (size_t s = 0; s < panel->series_count; s++)
-        for (size_t i = 0; i < panel->series[s].count; i++) {
-            const struct point *point = &panel->series[s].points[i];
-            if (isfinite(point->limit)) add_limit(overlay, &distinct, point);
-            add_peers(plot, overlay, peers, point, panel->series[s].color, i + 1 == panel->series[s].count);
-        }
-    overlay->many_limits = distinct > LIMITS_MAX;
-    if (overlay->many_limits) overlay->limit_count = 0;
-    for (size_t i = 0; i < overlay->limit_count; i++) {
-        double limit = overlay->limits[i].value;
-        overlay->limits[i].drawn = panel->y_scale == LINEAR
-                                       ? limit <= LIMIT_FACTOR_MAX * panel->y_high && limit >= 0
-                                       : limit <= 100 * panel->y_high && limit >= 0.01 * panel->y_low;
-    }
-}
-
-/* A quoted string of gnuplot without anything it could interpret. */
-static void add_quoted(struct text *script, const char *string) {
+void gnuplot_quoted(struct text *script, const char *string) {
     text_string(script, "'");
     for (const char *c = string; *c != 0; c++)
         if ((unsigned char)*c >= 0x20 && strchr("'`\"\\@$", *c) == NULL) text_bytes(script, c, 1);
@@ -72,6 +20,10 @@ static void add_quoted(struct text *script, const char *string) {
 }
 
 static void x_ticks(struct text *script, const struct plot *plot, const struct panel *panel) {
+    if (plot->x_scale == LOG10) {
+        text_string(script, "set logscale x 10\nset format x '%g'\n");
+        return;
+    }
     if (plot->x_scale != LOG2) {
         text_string(script, "set format x '%g'\n");
         return;
@@ -83,15 +35,14 @@ static void x_ticks(struct text *script, const struct plot *plot, const struct p
     for (int power = (int)floor((double)low / step) * step; power <= high; power += step) {
         struct text label = {0};
         number_tick(&label, plot->x, exp2(power));
-        add_quoted(script, label.data);
+        gnuplot_quoted(script, label.data);
         text_add(script, " %.17g%s", exp2(power), power + step <= high ? ", " : "");
         text_release(&label);
     }
     text_string(script, ")\n");
 }
 
-/* The panel's unit; *factor from the rows' unit to it. */
-static const char *panel_unit(const struct plot *plot, const struct panel *panel, double *factor) {
+const char *panel_unit(const struct plot *plot, const struct panel *panel, double *factor) {
     return number_unit(plot->section->metric_rows[plot->metric]->field[COLUMN_unit], panel->y_high, factor);
 }
 
@@ -112,6 +63,39 @@ static void log_ticks(struct text *script, double low, double high) {
     text_string(script, ")\n");
 }
 
+/* What a roofline shows beside its points: the ridges, where memory and arithmetic meet. */
+static void roofline_range(const struct panel *panel, const struct overlay *overlay, double *low, double *high) {
+    *low = panel->x_low / 1.5;
+    *high = panel->x_high * 1.5;
+    for (size_t i = 0; i < overlay->limit_count && overlay->memory > 0; i++) {
+        *low = fmin(*low, overlay->limits[i].value / overlay->memory / 1.5);
+        *high = fmax(*high, overlay->limits[i].value / overlay->memory * 1.5);
+    }
+}
+
+static void ceiling(struct text *script, double from_x, double from_y, double to_x, double to_y) {
+    if (from_x < to_x)
+        text_add(script,
+                 "set arrow from first %.9g,first %.9g to first %.9g,first %.9g nohead linetype 1 linewidth 1.5 "
+                 "dashtype 2 linecolor rgb '#%06x'\n",
+                 from_x, from_y, to_x, to_y, SVG_LIMIT);
+}
+
+/* One slope, up to the highest ceiling; each ceiling begins where it meets the slope. y_low: the plot's lower edge. */
+static void roof(struct text *script, const struct panel *panel, const struct overlay *overlay, double y_low,
+                 double factor) {
+    double low, high, top = 0;
+    roofline_range(panel, overlay, &low, &high);
+    for (size_t i = 0; i < overlay->limit_count; i++) {
+        double limit = overlay->limits[i].value, begins = overlay->memory > 0 ? limit / overlay->memory : low;
+        ceiling(script, fmax(low, begins), limit * factor, high, limit * factor);
+        top = fmax(top, limit);
+    }
+    if (!(overlay->memory > 0)) return;
+    double ends = top > 0 ? fmin(top / overlay->memory, high) : high, begins = fmax(low, y_low / overlay->memory);
+    ceiling(script, begins, begins * overlay->memory * factor, ends, ends * overlay->memory * factor);
+}
+
 static void ranges(struct text *script, const struct plot *plot, const struct panel *panel,
                    const struct overlay *overlay, double factor) {
     double low = panel->y_low, high = panel->y_high;
@@ -123,6 +107,15 @@ static void ranges(struct text *script, const struct plot *plot, const struct pa
     for (size_t i = 0; i < overlay->peer_count; i++) {
         high = fmax(high, overlay->peers[i].peer->value);
         if (overlay->peers[i].peer->value > 0) low = fmin(low, overlay->peers[i].peer->value);
+    }
+    if (plot->kind == PLOT_ROOFLINE) {
+        double x_low, x_high;
+        roofline_range(panel, overlay, &x_low, &x_high);
+        if (overlay->limit_count == 0 && overlay->memory > 0) high = fmax(high, x_high * overlay->memory);
+        text_add(script, "set xrange [%.9g:%.9g]\n", x_low, x_high);
+        log_ticks(script, low * factor / 1.2, high * factor * 1.2);
+        roof(script, panel, overlay, low / 1.2, factor);
+        return;
     }
     low *= factor;
     high *= factor;
@@ -144,14 +137,28 @@ static void preamble(struct text *script, const struct plot *plot, const char *u
     for (const char *c = section->metrics[plot->metric]; *c != 0; c++) text_bytes(&label, *c == '_' ? " " : c, 1);
     if (strcmp(unit, "1") != 0) text_add(&label, ", %s", strcmp(unit, "us") == 0 ? "\xc2\xb5s" : unit);
     text_string(script, "set ylabel ");
-    add_quoted(script, label.data);
+    gnuplot_quoted(script, label.data);
     text_add(script, " textcolor rgb '#%06x'\nset xlabel ", SVG_INK);
-    add_quoted(script, strcmp(plot->x, "seq") == 0 ? "sequence length" : plot->x);
+    if (plot->kind == PLOT_ROOFLINE) text_string(script, "'operations per byte'");
+    else gnuplot_quoted(script, strcmp(plot->x, "seq") == 0 ? "sequence length" : plot->x);
     text_add(script, " textcolor rgb '#%06x'\n", SVG_INK);
     text_release(&label);
 }
 
-static void data_blocks(struct text *script, const struct panel *panel, const struct overlay *overlay, double factor) {
+static void fit_block(struct text *script, const struct plot *plot, const struct panel *panel, size_t s,
+                      double factor) {
+    const struct series *series = &panel->series[s];
+    double *fitted = array_zeroed(series->count, sizeof *fitted);
+    text_add(script, "$f%zu << EOD\n", s);
+    bool found = overlay_fit(plot, series, fitted);
+    for (size_t i = 0; i < series->count && found; i++)
+        if (isfinite(fitted[i])) text_add(script, "%.9g %.9g\n", series->points[i].x, fitted[i] * factor);
+    text_string(script, "EOD\n");
+    free(fitted);
+}
+
+static void data_blocks(struct text *script, const struct plot *plot, const struct panel *panel,
+                        const struct overlay *overlay, double factor) {
     for (size_t s = 0; s < panel->series_count; s++) {
         const struct series *series = &panel->series[s];
         size_t step = (series->count + SERIES_POINTS_MAX - 1) / SERIES_POINTS_MAX;
@@ -162,6 +169,7 @@ static void data_blocks(struct text *script, const struct panel *panel, const st
                      point->high * factor);
         }
         text_string(script, "EOD\n");
+        if (overlay->fitted) fit_block(script, plot, panel, s, factor);
     }
     for (int color = 0; color < SERIES_MAX && overlay->peer_count > 0; color++) {
         text_add(script, "$p%d << EOD\n", color);
@@ -188,8 +196,8 @@ void panel_script(const struct plot *plot, const struct panel *panel, const stru
     x_ticks(script, plot, panel);
     text_string(script, "set format y '%g'\n");
     ranges(script, plot, panel, overlay, factor);
-    data_blocks(script, panel, overlay, factor);
-    for (size_t i = 0; i < overlay->limit_count; i++)
+    data_blocks(script, plot, panel, overlay, factor);
+    for (size_t i = 0; i < overlay->limit_count && plot->kind != PLOT_ROOFLINE; i++)
         if (overlay->limits[i].drawn)
             text_add(
                 script,
@@ -201,9 +209,10 @@ void panel_script(const struct plot *plot, const struct panel *panel, const stru
         int color = panel->series[s].color;
         text_add(script, "%s$s%zu using 1:2:3:4 with yerrorbars pointtype 0 linewidth 1 linecolor rgb '#%06x'",
                  s ? ", " : "", s, SVG_SERIES + color);
-        text_add(script,
-                 ", $s%zu using 1:2 with linespoints pointtype %d pointsize 0.8 linewidth 2 linecolor rgb '#%06x'", s,
-                 marks[color], SVG_SERIES + color);
+        text_add(script, ", $s%zu using 1:2 with %s pointtype %d pointsize 0.8 linewidth 2 linecolor rgb '#%06x'", s,
+                 overlay->fitted ? "points" : "linespoints", marks[color], SVG_SERIES + color);
+        if (overlay->fitted) /* the fit is the line then */
+            text_add(script, ", $f%zu using 1:2 with lines linewidth 1.5 linecolor rgb '#%06x'", s, SVG_SERIES + color);
     }
     for (int color = 0; color < SERIES_MAX; color++)
         if (has_peer(overlay, color))
@@ -213,24 +222,30 @@ void panel_script(const struct plot *plot, const struct panel *panel, const stru
     text_string(script, "\n");
 }
 
-static bool gnuplot(const char *script, struct text *drawing) {
+bool gnuplot_draw(const char *script, struct text *drawing) {
     char *const argv[] = {"gnuplot", "-d", "-", NULL};
     return process_run(argv, script, GNUPLOT_SECONDS, drawing) && strstr(drawing->data, "</svg>") != NULL;
 }
 
 bool gnuplot_works(void) {
     struct text drawing = {0};
-    bool works = gnuplot("set terminal svg\nplot 0\n", &drawing);
+    bool works = gnuplot_draw("set terminal svg\nplot 0\n", &drawing);
     text_release(&drawing);
     return works;
+}
+
+static void x_value(const struct plot *plot, double x, struct text *text) {
+    if (plot->kind == PLOT_ROOFLINE) number_value(text, x);
+    else number_tick(text, plot->x, x);
 }
 
 static void describe(const struct plot *plot, const struct panel *panel, struct text *title, struct text *description) {
     const struct section *section = plot->section;
     double factor;
     const char *unit = panel_unit(plot, panel, &factor);
-    text_add(title, "%s, %s over %s%s%s%s%s", section->metrics[plot->metric], unit, plot->x,
-             panel->device[0] ? "; " : "", panel->device, panel->label[0] ? "; " : "", panel->label);
+    const char *x = plot->kind == PLOT_ROOFLINE ? "operations per byte" : plot->x;
+    text_add(title, "%s, %s over %s%s%s%s%s", section->metrics[plot->metric], unit, x, panel->device[0] ? "; " : "",
+             panel->device, panel->label[0] ? "; " : "", panel->label);
     for (size_t s = 0; s < panel->series_count; s++) {
         const struct series *series = &panel->series[s];
         const struct point *first = &series->points[0], *last = &series->points[series->count - 1];
@@ -238,11 +253,11 @@ static void describe(const struct plot *plot, const struct panel *panel, struct 
         text_add(description, "%s: from ", series->label[0] != 0 ? series->label : section->metrics[plot->metric]);
         number_value(description, first->value * factor);
         text_string(description, " at ");
-        number_tick(description, plot->x, first->x);
+        x_value(plot, first->x, description);
         text_string(description, " to ");
         number_value(description, last->value * factor);
         text_string(description, " at ");
-        number_tick(description, plot->x, last->x);
+        x_value(plot, last->x, description);
     }
     text_string(description, ". The table below has every value.");
 }
@@ -250,10 +265,12 @@ static void describe(const struct plot *plot, const struct panel *panel, struct 
 bool panel_draw(const struct plot *plot, const struct panel *panel, const struct overlay *overlay, const char *prefix,
                 struct text *out) {
     struct text script = {0}, drawing = {0}, title = {0}, description = {0};
-    panel_script(plot, panel, overlay, &script);
-    bool drawn = gnuplot(script.data, &drawing);
+    if (plot->kind == PLOT_HEAT_MAP) heat_map_script(plot, panel, &script);
+    else panel_script(plot, panel, overlay, &script);
+    bool drawn = gnuplot_draw(script.data, &drawing);
     if (drawn) {
-        describe(plot, panel, &title, &description);
+        if (plot->kind == PLOT_HEAT_MAP) heat_map_describe(plot, panel, &title, &description);
+        else describe(plot, panel, &title, &description);
         drawn = svg_inline(out, drawing.data, prefix, "plot", title.data, description.data, SVG_KEEP_COLORS);
     }
     text_release(&script);

@@ -11,7 +11,7 @@
 static const long FILE_BYTES_MAX = 1L << 31;
 
 bool problem_set(struct problem *problem, const char *file, size_t line, const char *format, ...) {
-    char message[384];
+    char message[960];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);

@@ -9,7 +9,7 @@
 
 /* One printable line "FILE:LINE: message" (without LINE if it is 0). */
 struct problem {
-    char line[1024];
+    char line[1600];
 };
 /* Always returns false, for `return problem_set(...)`. */
 bool problem_set(struct problem *problem, const char *file, size_t line, const char *format, ...)

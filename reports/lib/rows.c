@@ -93,10 +93,6 @@ static bool axes_span(char *const *names, size_t count, size_t *begin, size_t *e
 
 static bool header_check(const struct table *table, size_t line, char *const *names, size_t count,
                          struct problem *problem) {
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(names[i], names[j]) == 0)
-                return problem_set(problem, table->path, line, "the column '%.60s' stands there twice", names[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(required); i++) {
         bool seen = false;
         for (size_t j = 0; j < count; j++) seen = seen || strcmp(names[j], column_names[required[i]]) == 0;

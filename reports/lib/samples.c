@@ -35,7 +35,9 @@ static bool header_take(struct samples_reading *reading, size_t line, char *cons
         } else if (strcmp(names[i], "time_us") == 0) {
             reading->time_field = i;
             times++;
-        } else if (strcmp(names[i], "sample") != 0 && samples->axis_count < TABLE_AXES_MAX) {
+        } else if (strcmp(names[i], "sample") != 0) {
+            if (samples->axis_count == TABLE_AXES_MAX)
+                return problem_set(problem, reading->path, line, "more than %d axes", TABLE_AXES_MAX);
             reading->axis_field[samples->axis_count] = i;
             samples->axis[samples->axis_count++] = pool_copy(&samples->pool, names[i], strlen(names[i]));
         }

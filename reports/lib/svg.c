@@ -75,6 +75,7 @@ static void add_attribute(struct filter *filter, const char *name, const char *v
     struct text *out = filter->out;
     bool link = strcmp(name, "xlink:href") == 0;
     if (!attribute_allowed(name, filter->paint) || (link && value[0] != '#')) return;
+    if (filter->paint == SVG_DROP_COLORS && strcmp(name, "id") == 0) return; /* lstopo uses some twice, and none */
     text_add(out, " %s=\"", link ? "href" : name);
     if (link) text_add(out, "#%s", filter->prefix), text_html(out, value + 1);
     else if (strcmp(name, "id") == 0) text_add(out, "%s", filter->prefix), text_html(out, value);

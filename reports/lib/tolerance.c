@@ -3,13 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/statistics.h"
 #include "bootstrap.h"
 #include "verdict.h"
 
 enum { DRIFT_CASES_MIN = 8, DRIFT_GROUP_MIN = 3 };
 static const double false_alarms = 0.01; /* of whole comparisons */
 
-/* Relative floors by metric and place: with fewer than LAUNCHES_MANY launches on a side, and with that many. */
+/* Relative floors by metric and place: with fewer than LAUNCHES_MANY launches on a side, and with that many, whose own
+   scatter is known. */
 struct floors {
     const char *metric; /* NULL: any other that is a time or rate, then any other */
     double host_few, host_many, device_few, device_many;
@@ -18,14 +20,10 @@ static const struct floors floors[] = {
     {"harness_cost", 0.50, 0.25, 0.50, 0.25}, /* tens of nanoseconds */
     {"first_call", 1.00, 0.50, 1.00, 0.50},   /* loads libraries, once */
     {"skew", 1.00, 0.50, 1.00, 0.50},
-    {"latency_clocks", 0.10, 0.05, 0.03, 0.015},
-    {"issue_clocks", 0.10, 0.05, 0.03, 0.015},
-    {"bytes_per_clock", 0.10, 0.05, 0.03, 0.015},
-    {"rate_at_clock", 0.10, 0.05, 0.03, 0.015},
     {"accuracy", 0.10, 0.05, 0.10, 0.05}, /* of a few thousand examples; reruns of a seed differ by less */
     {"loss", 0.05, 0.03, 0.05, 0.03},
 };
-static const struct floors floor_of_times = {NULL, 0.10, 0.05, 0.03, 0.015},
+static const struct floors floor_of_times = {NULL, 0.10, 0.02, 0.03, 0.007},
                            floor_of_others = {NULL, 0.02, 0.02, 0.02, 0.02};
 
 bool row_on_device(const struct row *row) {
@@ -55,14 +53,10 @@ bool pair_interrupted(const struct pair *pair, int side) {
     return 2 * interrupted > pair->count[side]; /* the median of the launches is one of those */
 }
 
-bool pair_repeated(const struct pair *pair) {
-    return pair->count[BASELINE] >= LAUNCHES_MANY && pair->count[NEW_RUN] >= LAUNCHES_MANY;
-}
-
 double floor_of(const struct judge *judge, const struct pair *pair) {
     const struct row *row = pair_row(pair);
     const struct floors *chosen = row_is_timed(row) ? &floor_of_times : &floor_of_others;
-    bool many = pair_repeated(pair);
+    bool many = launches_of(pair) >= LAUNCHES_MANY;
     for (size_t i = 0; i < ARRAY_LENGTH(floors); i++)
         if (strcmp(floors[i].metric, row->field[COLUMN_metric]) == 0) chosen = &floors[i];
     if (judge->floor > 0 && row_is_timed(row)) return log1p(judge->floor);
@@ -103,7 +97,8 @@ static const struct samples *samples_for(const struct judge *judge, const struct
     return NULL;
 }
 
-double error_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES]) {
+bool ratio_of(const struct judge *judge, const struct pair *pair, const struct samples *const samples[SIDES],
+              struct ratio *ratio) {
     struct launches sides[SIDES];
     const double **series[SIDES];
     size_t *counts[SIDES];
@@ -116,9 +111,10 @@ double error_of(const struct judge *judge, const struct pair *pair, const struct
         }
         sides[side] = (struct launches){series[side], counts[side], pair->count[side]};
     }
-    double error = bootstrap_error(&sides[BASELINE], &sides[NEW_RUN], 1);
+    bool known = bootstrap_ratio(&sides[BASELINE], &sides[NEW_RUN], 1, ratio);
     for (int side = 0; side < SIDES; side++) free(series[side]), free(counts[side]);
-    return isfinite(error) ? error : error_of_intervals(pair);
+    if (!known) *ratio = (struct ratio){.error = error_of_intervals(pair), .low = NAN, .high = NAN};
+    return known;
 }
 
 static double normal_quantile(double tail) { /* x with P(X > x) = tail, by halving */
@@ -129,6 +125,10 @@ static double normal_quantile(double tail) { /* x with P(X > x) = tail, by halvi
         else high = middle;
     }
     return high;
+}
+
+double chance_quantile(size_t cases) { /* of a normal deviate: in one comparison of a hundred one case is beyond it */
+    return normal_quantile(false_alarms / (double)(cases > 0 ? cases : 1));
 }
 
 static bool enters_drift(const struct judgement *judgement, bool device) {
@@ -144,7 +144,7 @@ static size_t group_of(struct index *groups, const struct row *row) {
 }
 
 struct member {
-    size_t group;
+    size_t group, judgement;
     double worse;
 };
 
@@ -161,7 +161,7 @@ double drift_of(const struct judge *judge, bool device) {
     size_t count = 0, kept = 0;
     for (size_t i = 0; i < judge->count; i++)
         if (enters_drift(&judge->judgements[i], device))
-            members[count++] = (struct member){group_of(&groups, pair_row(judge->judgements[i].pair)),
+            members[count++] = (struct member){group_of(&groups, pair_row(judge->judgements[i].pair)), i,
                                                judge->judgements[i].worse};
     qsort(members, count, sizeof *members, compare_members);
     for (size_t i = 0, end; i < count; i = end) {
@@ -173,9 +173,52 @@ double drift_of(const struct judge *judge, bool device) {
             residuals[kept++] = fabs(members[m].worse - median) * correction;
     }
     if (kept >= DRIFT_CASES_MIN)
-        drift = 1.4826 * median_of(residuals, kept) * normal_quantile(false_alarms / (double)kept);
+        drift = 1.4826 * median_of(residuals, kept) * chance_quantile(kept);
     free(members);
     free(residuals);
     index_release(&groups);
     return drift;
+}
+
+static size_t spread_group_of(struct index *groups, const struct row *row) {
+    char key[512];
+    snprintf(key, sizeof key, "%.160s\x1f%.160s\x1f%.160s", row->field[COLUMN_program], row->field[COLUMN_variant],
+             row->field[COLUMN_metric]);
+    return index_add(groups, key, NULL);
+}
+
+static int compare_spreads(const void *a, const void *b) {
+    const struct member *x = a, *y = b;
+    return x->group != y->group ? (x->group > y->group) - (x->group < y->group) : 0;
+}
+
+/* No case is trusted to be much quieter than the quietest quarter of its group: a spread of five launches may come out
+   small by chance. */
+static void share_group(const struct judge *judge, const struct member *members, size_t count, double *values) {
+    for (size_t i = 0; i < count; i++) values[i] = judge->judgements[members[i].judgement].spread;
+    median_of(values, count); /* in order now */
+    double typical = quantile_sorted(values, count, 0.25);
+    for (size_t i = 0; i < count; i++) {
+        struct judgement *judgement = &judge->judgements[members[i].judgement];
+        if (judgement->spread < typical)
+            judgement->spread = sqrt((judgement->spread * judgement->spread + typical * typical) / 2);
+    }
+}
+
+void share_spreads(struct judge *judge) {
+    struct index groups = {0};
+    struct member *members = array_zeroed(judge->count, sizeof *members);
+    double *values = array_zeroed(judge->count, sizeof *values);
+    size_t count = 0;
+    for (size_t i = 0; i < judge->count; i++)
+        if (isfinite(judge->judgements[i].spread))
+            members[count++] = (struct member){spread_group_of(&groups, pair_row(judge->judgements[i].pair)), i, 0};
+    qsort(members, count, sizeof *members, compare_spreads);
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && members[end].group == members[i].group;) end++;
+        share_group(judge, members + i, end - i, values);
+    }
+    free(members);
+    free(values);
+    index_release(&groups);
 }

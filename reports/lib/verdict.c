@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bootstrap.h"
+#include "markup.h"
 
 enum { HOST_CASES_MIN = 8 };
 static const double noise_factor = 3;
@@ -118,7 +119,7 @@ static const char *excuse_for(const struct judge *judge, const struct judgement 
     for (int side = 0; side < SIDES; side++)
         if (pair_interrupted(judgement->pair, side)) return "calls were interrupted";
     bool ranks = strcmp(row->field[COLUMN_backend], "mpi") == 0;
-    if (ranks && judge->floor == 0 && !pair_repeated(judgement->pair)) return "one launch: where were its cores?";
+    if (ranks && !judge->few_decide && judgement->launches < LAUNCHES_SOME) return "one launch: where were its cores?";
     return NULL;
 }
 
@@ -135,13 +136,25 @@ static enum case_verdict by_figures(const struct judge *judge, struct judgement 
     return VERDICT_unsure;
 }
 
+static bool is_asked(const struct judge *judge, const struct pair *pair) {
+    struct text key = {0};
+    if (judge->only == NULL) return true;
+    text_clear(&key);
+    match_key(judge->match, pair, &key);
+    bool asked = index_find(judge->only, key.data) != INDEX_NONE;
+    text_release(&key);
+    return asked;
+}
+
 static void prepare(struct judge *judge) {
     judge->judgements = array_zeroed(judge->match->count, sizeof *judge->judgements);
     for (size_t i = 0; i < judge->match->count; i++) {
         const struct pair *pair = &judge->match->pairs[i];
-        if (pair_row(pair)->field[COLUMN_metric][0] == 0) continue; /* the reason of cases that were not measured */
+        if (pair_row(pair)->field[COLUMN_metric][0] == 0 || !is_asked(judge, pair)) continue; /* the reason of cases that were not measured */
         struct judgement *judgement = &judge->judgements[judge->count++];
-        *judgement = (struct judgement){.pair = pair, .note = "", .worse = NAN, .agreed = NAN, .tolerance = NAN};
+        *judgement = (struct judgement){
+            .pair = pair, .note = "", .worse = NAN, .agreed = NAN, .tolerance = NAN, .low = NAN, .high = NAN,
+            .judged = NAN, .spread = NAN, .p_holm = NAN, .launches = launches_of(pair)};
         for (int side = 0; side < SIDES; side++) judgement->value[side] = pair_column(pair, side, COLUMN_value);
         judgement->verdict = by_status(judge, judgement);
         if (judgement->verdict == VERDICT_COUNT) judgement->worse = worse_by(judgement, pair_row(pair));
@@ -161,21 +174,34 @@ static double interrupted_share(const struct judge *judge, int side) {
 
 static void add_note(struct judgement *judgement) {
     if (judgement->note[0] != 0) return;
-    if (judgement->verdict == VERDICT_unsure && fabs(judgement->worse) > judgement->tolerance)
+    if (judgement->verdict == VERDICT_unsure && fabs(judgement->judged) > judgement->tolerance)
         judgement->note = "the fastest call or the clock cycles say otherwise";
     if (judgement->verdict == VERDICT_slower && pair_column(judgement->pair, NEW_RUN, COLUMN_throttled) > 0)
-        judgement->note = "the device was throttled";
+        judgement->note = row_on_device(pair_row(judgement->pair)) ? "the device was throttled"
+                                                                   : "the threads went without their cores";
 }
 
 static void judge_figures(struct judge *judge, struct judgement *judgement, const struct samples *const samples[SIDES],
                           const double drift[2], double clock_shift) {
     const struct row *row = pair_row(judgement->pair);
     bool timed = row_is_timed(row), device = row_on_device(row);
-    bool lone = timed && !device && judge->floor == 0 && !pair_repeated(judgement->pair);
+    bool lone = timed && !device && !judge->few_decide && judgement->launches < LAUNCHES_SOME;
     double floor = floor_of(judge, judgement->pair);
-    judgement->noise = timed ? error_of(judge, judgement->pair, samples) : 0;
-    judgement->tolerance = fmax(floor, noise_factor * judgement->noise);
-    if (timed) judgement->tolerance = fmax(judgement->tolerance, drift[device]);
+    judgement->tolerance = floor;
+    judgement->judged = judgement->worse;
+    if (timed) {
+        struct ratio ratio;
+        ratio_of(judge, judgement->pair, samples, &ratio);
+        judgement->noise = ratio.error;
+        judgement->low = ratio.low;
+        judgement->high = ratio.high;
+        judgement->tolerance = fmax(floor, fmax(noise_factor * judgement->noise, drift[device]));
+    }
+    if (judged_by_launches(judgement)) {
+        judge_launches(judge, judgement, floor);
+        add_note(judgement);
+        return;
+    }
     if (lone) judgement->tolerance = fmax(judgement->tolerance, log(LAUNCH_FACTOR));
     judgement->agreed = agreed_by(judge, judgement, clock_shift);
     judgement->verdict = by_figures(judge, judgement, floor);
@@ -185,6 +211,7 @@ static void judge_figures(struct judge *judge, struct judgement *judgement, cons
 
 void judge_all(struct judge *judge, const struct samples *const samples[SIDES]) {
     prepare(judge);
+    ask_launches(judge);
     for (int side = 0; side < SIDES; side++) judge->interrupted[side] = interrupted_share(judge, side);
     const double drift[] = {drift_of(judge, false), drift_of(judge, true)}, clock_shift = clock_shift_of(judge);
     for (size_t i = 0; i < judge->count; i++) {

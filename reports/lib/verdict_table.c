@@ -22,7 +22,7 @@ enum {
 static const char *const titles[CELLS] = {"verdict", "program", "case",    "metric", "baseline",
                                           "new",     "change",  "allowed", "note"};
 
-static void case_name(const struct row *row, struct text *out) {
+void verdict_case_name(const struct row *row, struct text *out) {
     static const enum column shown[] = {COLUMN_dtype, COLUMN_ranks, COLUMN_mode};
     text_string(out, row->field[COLUMN_variant]);
     for (size_t i = 0; i < row->table->axis_count; i++)
@@ -47,13 +47,16 @@ static void fill_cells(const struct judgement *judgement, struct text cells[CELL
     for (int i = 0; i < CELLS; i++) text_clear(&cells[i]);
     text_string(&cells[CELL_VERDICT], verdict_names[judgement->verdict]);
     text_string(&cells[CELL_PROGRAM], row->field[COLUMN_program]);
-    case_name(row, &cells[CELL_CASE]);
+    verdict_case_name(row, &cells[CELL_CASE]);
     text_string(&cells[CELL_METRIC], row->field[COLUMN_metric]);
     value_cell(judgement, BASELINE, &cells[CELL_OLD]);
     value_cell(judgement, NEW_RUN, &cells[CELL_NEW]);
     double sign = row->better == LOWER ? 1 : -1; /* the change of the value, not of the time */
     if (isfinite(judgement->worse)) text_add(&cells[CELL_CHANGE], "%+.1f %%", expm1(sign * judgement->worse) * 100);
     if (isfinite(judgement->tolerance)) text_add(&cells[CELL_ALLOWED], "%.1f %%", expm1(judgement->tolerance) * 100);
+    if (judgement->by != MEASURE_TIME && isfinite(judgement->judged))
+        text_add(&cells[CELL_NOTE], "%s %+.1f %%%s", judgement->by == MEASURE_CYCLES ? "cycles" : "fastest",
+                 expm1(judgement->judged) * 100, judgement->note[0] != 0 ? "; " : "");
     text_string(&cells[CELL_NOTE], judgement->note);
 }
 
@@ -66,7 +69,7 @@ static int compare_judgements(const void *a, const void *b) {
 }
 
 /* One line, whatever a field holds; in Markdown without what would end a cell or begin markup. */
-static void add_cell(struct text *out, const struct text *cell, enum table_form form) {
+void table_cell(struct text *out, const struct text *cell, enum table_form form) {
     for (const char *c = cell->data; *c != 0; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f) text_string(out, " ");
         else if (form == TABLE_MARKDOWN && strchr("|\\`*_<>[]&", *c) != NULL) text_add(out, "&#%d;", *c);
@@ -89,12 +92,12 @@ static void add_line(struct text *out, struct text cells[CELLS], const size_t wi
         bool number = i >= CELL_OLD && i <= CELL_ALLOWED;
         if (form == TABLE_MARKDOWN) {
             text_string(out, " ");
-            add_cell(out, &cells[i], form);
+            table_cell(out, &cells[i], form);
             text_string(out, " |");
             continue;
         }
         if (number) text_add(out, "%*s", (int)padding, "");
-        add_cell(out, &cells[i], form);
+        table_cell(out, &cells[i], form);
         text_add(out, "%*s", (number ? 0 : (int)padding) + 2, "");
     }
     while (form == TABLE_PLAIN && out->length > start && out->data[out->length - 1] == ' ') out->length--;

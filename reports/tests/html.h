@@ -25,6 +25,8 @@ static inline const char *html_unbalanced(const char *page) {
         bool none = end[-1] == '/';
         for (size_t i = 0; i < ARRAY_LENGTH(empty); i++) none = none || strcmp(empty[i], name) == 0;
         if (none) continue;
+        if (!closing && strcmp(name, "script") == 0 && (at = strstr(at, "</script>")) == NULL) return "a script's end";
+        if (!closing && strcmp(name, "script") == 0) continue; /* of the script nothing is markup */
         if (closing && (depth == 0 || strcmp(open[--depth], name) != 0)) return at;
         if (!closing && depth == DEPTH) return at;
         if (!closing) memcpy(open[depth++], name, sizeof name);

@@ -48,7 +48,7 @@ mkdir "$tmp/empty"
 
 expect 0 '2 same: pass' "$BIN/compare" "$tmp/base" "$tmp/same"
 expect 0 '^unsure .*size=128' "$BIN/compare" "$tmp/base" "$tmp/slow"
-expect 0 'with --repeat 3' "$BIN/compare" "$tmp/base" "$tmp/slow"
+expect 0 'with --repeat 5' "$BIN/compare" "$tmp/base" "$tmp/slow"
 expect 1 '^slower .*size=128' "$BIN/compare" --tolerance 20 "$tmp/base" "$tmp/slow"
 expect 0 'pass' "$BIN/compare" --tolerance 80 "$tmp/base" "$tmp/slow"
 expect 0 '^faster' "$BIN/compare" --tolerance 20 "$tmp/slow" "$tmp/base"

@@ -12,6 +12,7 @@
 #include "reports/lib/page.h"
 #include "reports/lib/verdict_table.h"
 #include "reports/tests/html.h"
+#include "reports/tests/mutate.h"
 #include "reports/tests/sample.h"
 
 enum { MUTATIONS = 4000, EDITS_MAX = 2 };
@@ -41,72 +42,6 @@ static const char *const contents[INPUTS] = {
     "\"gpus\": [{\"name\": \"g\", \"memory_mib\": 9}], \"fingerprint\": {\"hardware\": \"x\", \"software\": \"y\"}}\n",
     "program,device,variant,dtype,axes,metric,value,unit,source\n"
     "stream,,openmp,fp64,bytes=1k;operation=copy,bandwidth,22,GB/s,\"a paper, 2020\"\n"};
-
-static const char *const tokens[] = {"\"",
-                                     "\"\"",
-                                     ",",
-                                     "\r\n",
-                                     "\n",
-                                     "nan",
-                                     "-inf",
-                                     "1e999",
-                                     "-0",
-                                     "",
-                                     "ok",
-                                     "lower",
-                                     "<b>",
-                                     "&",
-                                     "\xff\xfe",
-                                     "\xe2\x80\xae",
-                                     "{",
-                                     "]",
-                                     ":",
-                                     "\\u0000",
-                                     "999999999999999999999",
-                                     "k",
-                                     "bandwidth",
-                                     "bytes",
-                                     "=",
-                                     ";",
-                                     "\x1f",
-                                     "\x7f",
-                                     "'",
-                                     "0.0000000000000000000001"};
-
-struct random {
-    uint64_t seed, count;
-};
-
-static size_t below(struct random *random, size_t end) {
-    return (size_t)(random_uniform(random->seed, 0, random->count++) * (double)end);
-}
-
-/* Replaces `removed` bytes at `at` by others. */
-static void splice(struct text *text, size_t at, size_t removed, const char *bytes, size_t length) {
-    struct text result = {0};
-    text_bytes(&result, text->data, at);
-    text_bytes(&result, bytes, length);
-    text_bytes(&result, text->data + at + removed, text->length - at - removed);
-    text_release(text);
-    *text = result;
-}
-
-static void mutate(struct text *text, struct random *random) {
-    size_t at = below(random, text->length + 1), rest = text->length - at;
-    size_t span = below(random, rest < 40 ? rest + 1 : 40);
-    const char *token = tokens[below(random, ARRAY_LENGTH(tokens))];
-    char byte = (char)below(random, 256), piece[64];
-    memcpy(piece, text->data + at, span);
-    switch (below(random, 6)) {
-    case 0: splice(text, at, rest > 0, &byte, 1); break;
-    case 1: splice(text, at, span, "", 0); break;
-    case 2: splice(text, at, 0, token, strlen(token)); break;
-    case 3: splice(text, at, span, token, strlen(token)); break;
-    case 4: splice(text, below(random, text->length + 1), 0, piece, span); break;
-    default:
-        if (below(random, 8) == 0) splice(text, at, rest, "", 0);
-    }
-}
 
 static char folders[2][256];
 
@@ -154,7 +89,7 @@ static bool accepted(const char *mutant) {
     snprintf(path, sizeof path, "%s/stream.samples.csv", folders[1]);
     good = good && samples_read(path, &samples, &problem);
     if (good) {
-        page_write(results, SIDES, &peers, false, &out);
+        page_write(results, SIDES, &peers, false, &out, NULL);
         const char *at = html_unbalanced(out.data);
         if (at != NULL) fail_msg("not balanced: '%.80s' for: %s", at, mutant);
         text_clear(&out);

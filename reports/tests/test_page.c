@@ -54,7 +54,7 @@ static struct text page_of(const char *const *folders, size_t count, const char 
     for (size_t i = 0; i < count; i++)
         if (!result_read(folders[i], (int)i, &results[i], &problem)) fail_msg("%s", problem.line);
     if (published != NULL && !peers_read(published, &peers, &problem)) fail_msg("%s", problem.line);
-    page_write(results, count, &peers, draw, &page);
+    page_write(results, count, &peers, draw, &page, NULL);
     for (size_t i = 0; i < count; i++) result_release(&results[i]);
     peers_release(&peers);
     return page;
@@ -146,8 +146,15 @@ static void whole_page(void **state) {
         "aria-label"};
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) assert_has(page.data, parts[i]);
     if (strstr(page.data, "gnuplot is not on this machine") == NULL) assert_has(page.data, "<svg class=\"plot\"");
-    static const char *const outside[] = {"http:", "https:", "url(", "@import", "<script", "<link", "<img", "src="};
+    static const char *const outside[] = {"http:", "https:", "url(", "@import", "<script ", "<link", "<img", "src="};
     for (size_t i = 0; i < ARRAY_LENGTH(outside); i++) assert_lacks(page.data, outside[i]);
+    assert_null(strstr(strstr(page.data, "<script>") + 1, "<script"));
+    size_t cards = 0; /* ten of the many; no suite is left out for its place in the order */
+    for (const char *at = page.data; (at = strstr(at, "<li class=\"card\">")) != NULL; at++) cards++;
+    assert_int_equal(cards, 10);
+    const char *end = strstr(page.data, "<nav "),
+               *accuracy = strstr(page.data, "listops</a> <span class=\"quiet\">accuracy");
+    assert_true(accuracy != NULL && accuracy < end);
     text_release(&page);
 }
 
@@ -217,7 +224,7 @@ static void many_rows(void **state) {
     struct text page = page_of(folders, 1, NULL, false);
     assert_balanced(page.data);
     assert_true(page.length < 5 * 1000 * 1000);
-    assert_has(page.data, "Every 13th of 99900 cases");
+    assert_has(page.data, "Every 20th of 99900 cases");
     text_release(&page);
     text_release(&csv);
 }

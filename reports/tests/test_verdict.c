@@ -299,13 +299,16 @@ static void bootstrap(void **state) {
     const double *series[2] = {samples[0], samples[1]};
     size_t count = COUNT;
     struct launches sides[2] = {{&series[0], &count, 1}, {&series[1], &count, 1}};
-    double error = bootstrap_error(&sides[0], &sides[1], 1);
+    struct ratio ratio, again;
+    assert_true(bootstrap_ratio(&sides[0], &sides[1], 1, &ratio));
     double theory = sqrt(2) * 1.2533 * 0.02 / sqrt(COUNT); /* of the difference of two medians */
-    assert_true(error > 0.6 * theory && error < 1.6 * theory);
-    assert_true(error == bootstrap_error(&sides[0], &sides[1], 1));
+    assert_true(ratio.error > 0.6 * theory && ratio.error < 1.6 * theory);
+    assert_true(ratio.high - ratio.low > 2 * 1.2 * theory && ratio.high - ratio.low < 2 * 3.2 * theory);
+    assert_true(bootstrap_ratio(&sides[0], &sides[1], 1, &again));
+    assert_memory_equal(&ratio, &again, sizeof ratio);
     size_t none = 0;
     struct launches empty = {&series[0], &none, 1};
-    assert_true(isnan(bootstrap_error(&empty, &sides[1], 1)));
+    assert_false(bootstrap_ratio(&empty, &sides[1], 1, &ratio));
 }
 
 int main(void) {

@@ -1,0 +1,208 @@
+/* flash_rows.h: what a flash kernel does with the scores of a warpgroup, in registers as a product leaves them: a
+   thread holds two rows, `row` and `row` + 8, of each eight columns two. Scores times `factor` are in units of log 2. */
+#ifndef ATTENTION_FLASH_ROWS_H
+#define ATTENTION_FLASH_ROWS_H
+
+#include "flash.h"
+#include "flash_device.h"
+
+/* The running state of a thread's two rows: largest score, and sum of exponentials over its own columns. */
+struct flash_rows {
+    float maximum[2], sum[2];
+};
+
+#if WGMMA_BUILT
+/* -infinity where the mask forbids the pair; where: of the tile's entry. */
+template <int COLUMNS, int TILE_QUERIES>
+static __device__ __forceinline__ void flash_mask(float (&score)[COLUMNS / 2], const struct flash_arguments *arguments,
+                                                  uint32_t where, int row) {
+    int column = threadIdx.x % 4 * 2;
+    struct mask_tile entry = {0, where};
+    if (mask_tile_form(entry) == MASK_TILE_BITS) {
+        constexpr int WORDS = (COLUMNS + 31) / 32;
+        const uint32_t *bits = arguments->bits + ((int64_t)mask_tile_index(entry) * TILE_QUERIES + row) * WORDS;
+#pragma unroll
+        for (int i = 0; i < COLUMNS / 4; i++) {
+            uint32_t pair = bits[i % 2 * 8 * WORDS + i / 8] >> (i / 2 % 4 * 8 + column);
+            if (!(pair & 1)) score[2 * i] = -INFINITY;
+            if (!(pair & 2)) score[2 * i + 1] = -INFINITY;
+        }
+        return;
+    }
+    const struct mask_tile_range range = arguments->range[mask_tile_index(entry)];
+    /* half the tests where no row has a lower end: causal diagonals and last tiles */
+    bool from_first = range.low <= 0 && (range.low_slope == 0 || range.low + TILE_QUERIES <= 0);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int r = row + 8 * half;
+        int low = range.low + range.low_slope * r - column, high = range.high + range.high_slope * r - column;
+        if (r < range.row_begin || r >= range.row_end) high = -COLUMNS;
+#pragma unroll
+        for (int block = 0; block < COLUMNS / 8; block++) {
+            if (8 * block >= high) score[4 * block + 2 * half] = -INFINITY;
+            if (8 * block + 1 >= high) score[4 * block + 2 * half + 1] = -INFINITY;
+        }
+        if (from_first) continue;
+#pragma unroll
+        for (int block = 0; block < COLUMNS / 8; block++) {
+            if (8 * block < low) score[4 * block + 2 * half] = -INFINITY;
+            if (8 * block + 1 < low) score[4 * block + 2 * half + 1] = -INFINITY;
+        }
+    }
+}
+
+/* Scores become those of the options, times factor. */
+template <int COLUMNS>
+static __device__ __forceinline__ void flash_change(float (&score)[COLUMNS / 2],
+                                                    const struct flash_arguments *arguments, int head, int query,
+                                                    int first_key) {
+    const struct score_options *options = &arguments->options;
+    if (!changes_scores(options)) {
+#pragma unroll
+        for (int i = 0; i < COLUMNS / 2; i++) score[i] *= arguments->factor;
+        return;
+    }
+    float slope = alibi_slope(options, head);
+    int key = first_key + threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 2; i++)
+        score[i] = change_score(options, score[i] * arguments->factor, slope, query + i / 2 % 2 * 8,
+                                key + i / 4 * 8 + i % 2);
+}
+
+/* Scores become exp2(factor * score - maximum); correction: what earlier sums and outputs are to be multiplied by. */
+template <int COLUMNS>
+static __device__ __forceinline__ void flash_softmax(float (&score)[COLUMNS / 2], struct flash_rows *rows, float factor,
+                                                     float (&correction)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float maximum = rows->maximum[half];
+#pragma unroll
+        for (int block = 0; block < COLUMNS / 8; block++)
+            maximum = fmaxf(maximum, fmaxf(score[4 * block + 2 * half], score[4 * block + 2 * half + 1]));
+        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
+        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 2));
+        /* a row that has seen nothing: -infinity - -infinity is not a number */
+        float shift = maximum == -INFINITY ? 0 : maximum * factor;
+        correction[half] = exp2_fast(rows->maximum[half] * factor - shift);
+        rows->maximum[half] = maximum;
+        float sum = 0;
+#pragma unroll
+        for (int block = 0; block < COLUMNS / 8; block++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                float *x = &score[4 * block + 2 * half + i];
+                *x = exp2_fast(*x * factor - shift);
+                sum += *x;
+            }
+        }
+        rows->sum[half] = rows->sum[half] * correction[half] + sum;
+    }
+}
+
+/* 0, known only when the sums are: what waits for it comes after the softmax, some of which the compiler would otherwise
+   put behind the wait for the product that it is to overlap. (No arithmetic makes a NaN with all bits set.) */
+static __device__ __forceinline__ unsigned flash_never(const struct flash_rows *rows) {
+    return (__float_as_uint(rows->sum[0]) & __float_as_uint(rows->sum[1])) == ~0u;
+}
+
+/* Probabilities as the A operand of the product with the values: the accumulators' order is the operand's. */
+template <typename element, int COLUMNS>
+static __device__ __forceinline__ void flash_pack(uint32_t (&probability)[COLUMNS / 16][4],
+                                                  const float (&score)[COLUMNS / 2]) {
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 4; i++)
+        probability[i / 4][i % 4] = pack_pair(score[2 * i], score[2 * i + 1], element());
+}
+
+/* Ends two rows: what their outputs are to be multiplied by; stores log_sum_exp. factor: of the maximum. */
+template <bool OPTIONS>
+static __device__ __forceinline__ void flash_finish(const struct flash_arguments *arguments,
+                                                    const struct flash_rows *rows, const struct flash_work *work,
+                                                    int row, float factor, float (&inverse)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int query = work->first_query + row + 8 * half;
+        float sum = rows->sum[half];
+        sum += __shfl_xor_sync(~0u, sum, 1);
+        sum += __shfl_xor_sync(~0u, sum, 2);
+        inverse[half] = sum > 0 ? __fdividef(1, sum) : 0;
+        if (query >= arguments->queries) continue;
+        int64_t at = (int64_t)work->batch_head * arguments->queries + query;
+        if (OPTIONS) inverse[half] *= gate_of(&arguments->options, at);
+        if (threadIdx.x % 4 == 0)
+            arguments->log_sum_exp[at] =
+                sum > 0 ? (rows->maximum[half] * factor + __log2f(sum)) * (float)M_LN2 : -INFINITY;
+    }
+}
+
+/* Output into shared memory, as stmatrix takes it from the registers of a product, where the tile's queries lay and in
+   chunks like theirs; `to` is the warpgroup's part. */
+template <typename element, int HEAD_DIM, int TILE_QUERIES>
+static __device__ __forceinline__ void flash_leave(const float (&output)[HEAD_DIM / 2], const float (&inverse)[2],
+                                                   char *to) {
+    unsigned lane = threadIdx.x % WARP, row = threadIdx.x % WGMMA_THREADS / WARP * 16 + lane % 16;
+#pragma unroll
+    for (int step = 0; step < HEAD_DIM / 16; step++) {
+        uint32_t piece[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            piece[i] = pack_pair(output[8 * step + 2 * i] * inverse[i % 2],
+                                 output[8 * step + 2 * i + 1] * inverse[i % 2], element());
+        store_matrices(to + step / 4 * TILE_QUERIES * CHUNK_BYTES +
+                           wgmma_swizzled(row, step % 4 * 32 + lane / 16 * 16),
+                       piece[0], piece[1], piece[2], piece[3]);
+    }
+    fence_for_copy_engine();
+    __syncwarp();
+}
+
+static __device__ inline int64_t flash_output_at(const struct flash_arguments *arguments, const struct flash_work *work,
+                                                 int query) {
+    int batch = work->batch_head / arguments->heads, head = work->batch_head % arguments->heads;
+    return batch * arguments->output_stride.batch + head * arguments->output_stride.head +
+           query * arguments->output_stride.row;
+}
+
+/* Output straight from registers, where the queries of the next tile already lie where it would pass. A quad of threads
+   holds a row in pieces of two elements of every eight; neighbours exchange half, so that a quad writes 32 bytes. */
+template <typename element, int HEAD_DIM>
+static __device__ __forceinline__ void flash_store(const struct flash_arguments *arguments,
+                                                   const float (&output)[HEAD_DIM / 2], const float (&inverse)[2],
+                                                   const struct flash_work *work, int row) {
+    int lane = threadIdx.x % 4;
+    bool odd = lane & 1;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int query = work->first_query + row + 8 * half;
+        element *to = (element *)arguments->output + flash_output_at(arguments, work, query) + (odd ? 8 : 0) +
+                      lane / 2 * 4;
+#pragma unroll
+        for (int pair = 0; pair < HEAD_DIM / 16; pair++) {
+            const float *x = &output[8 * pair + 2 * half];
+            uint32_t low = pack_pair(x[0] * inverse[half], x[1] * inverse[half], element());
+            uint32_t high = pack_pair(x[4] * inverse[half], x[5] * inverse[half], element());
+            uint32_t got = __shfl_xor_sync(~0u, odd ? low : high, 1);
+            if (query < arguments->queries)
+                *(uint2 *)(to + 16 * pair) = odd ? make_uint2(got, high) : make_uint2(low, got);
+        }
+    }
+}
+
+/* Two rows that see nothing. */
+template <typename element, int HEAD_DIM>
+static __device__ __forceinline__ void flash_store_nothing(const struct flash_arguments *arguments,
+                                                           const struct flash_work *work, int row) {
+    for (int half = 0; half < 2; half++) {
+        int query = work->first_query + row + 8 * half;
+        if (query >= arguments->queries) return;
+        if (threadIdx.x % 4 == 0)
+            arguments->log_sum_exp[(int64_t)work->batch_head * arguments->queries + query] =
+                first_maximum(&arguments->options, work->batch_head % arguments->heads) * (float)M_LN2;
+        element *to = (element *)arguments->output + flash_output_at(arguments, work, query);
+        for (int i = threadIdx.x % 4 * 8; i < HEAD_DIM; i += 32) *(uint4 *)(to + i) = make_uint4(0, 0, 0, 0);
+    }
+}
+#endif
+
+#endif

@@ -1,0 +1,65 @@
+/* score_options.h: struct attention_options inside a kernel, for .cu files. Scores are in units of log 2. */
+#ifndef ATTENTION_SCORE_OPTIONS_H
+#define ATTENTION_SCORE_OPTIONS_H
+
+#include <math.h>
+
+#include "attention.h"
+
+/* By value among a kernel's arguments. */
+struct score_options {
+    float soft_cap;       /* in units of log 2; 0: none */
+    bool alibi;
+    int heads;
+    int64_t offset;       /* keys - queries: where query 0 stands among the keys */
+    const float *sink, *gate; /* NULL: none */
+};
+
+/* Why kernels with these options decline the problem, in static storage, or NULL. */
+static inline const char *score_options_decline(const struct attention_problem *problem) {
+    if (problem->backward) return attention_no_options(problem);
+    return problem->options.clip_high > 0 ? "this kernel knows no clipped softmax" : NULL;
+}
+
+static inline struct score_options score_options_of(const struct attention_problem *problem,
+                                                    const struct attention_buffers *buffers) {
+    const struct attention_options *options = &problem->options;
+    struct score_options result = {.soft_cap = options->soft_cap * (float)M_LOG2E,
+                                   .alibi = options->alibi,
+                                   .heads = (int)problem->heads,
+                                   .offset = problem->keys - problem->queries,
+                                   .sink = options->sink ? buffers->sink : NULL,
+                                   .gate = options->gate ? buffers->gate : NULL};
+    return result;
+}
+
+static __device__ inline bool changes_scores(const struct score_options *options) {
+    return options->soft_cap > 0 || options->alibi;
+}
+
+/* A head's slope in units of log 2 a token; 0: none. */
+static __device__ inline float alibi_slope(const struct score_options *options, int head) {
+    return options->alibi ? exp2f(-8.0f * (float)(head + 1) / (float)options->heads) * (float)M_LOG2E : 0;
+}
+
+static __device__ inline float change_score(const struct score_options *options, float score, float slope,
+                                            int64_t query, int64_t key) {
+    int64_t distance = query + options->offset - key;
+    if (options->soft_cap > 0) score = options->soft_cap * tanhf(score / options->soft_cap);
+    return score - slope * (float)(distance < 0 ? -distance : distance);
+}
+
+/* What a row's maximum and sum start from: nothing, or the sink. */
+static __device__ inline float first_maximum(const struct score_options *options, int head) {
+    return options->sink ? options->sink[head] * (float)M_LOG2E : -INFINITY;
+}
+static __device__ inline float first_sum(const struct score_options *options) {
+    return options->sink ? 1.0f : 0.0f;
+}
+
+/* By what the output of a row ((batch * heads + head) * queries + query) is multiplied. */
+static __device__ inline float gate_of(const struct score_options *options, int64_t row) {
+    return options->gate ? 1.0f / (1.0f + expf(-options->gate[row])) : 1.0f;
+}
+
+#endif

@@ -1,0 +1,310 @@
+/* softmax_flash.cu: softmax attention as fast as Hopper lets it be: one kernel in which copies, matrix products and
+   softmax run at the same time (flash_forward.h), after FlashAttention-3 (arXiv 2407.08608). bf16 and fp16, every mask,
+   the options of score_options.h.
+
+   A block stays on its multiprocessor and takes query tiles from a list until it is empty. One warp fetches work and
+   queries, one keys and values into rings of shared memory, one writes finished tiles; two or three warpgroups compute,
+   each on 64 queries with everything in registers:
+     scores          query key^T, both operands in shared memory, issued for the next key tile ..
+     output          .. just before the product with the values of the tile before, whose probabilities are in registers
+     online softmax  of the next tile, while that product runs
+   The host makes the list: a plan of tiles (mask/tiles.h) by query tile, and the order. Where all lines of the plan are
+   equally long, heads follow each other, so that the memory is asked at an even rate; else the longest lines come first,
+   within sections of heads whose keys and values fit in the second-level cache together.
+
+   Floor: 4 area head_dim FLOP at the rate of dense 16-bit products; and an exponential a pair at 16 a clock and
+   multiprocessor, which takes as long as the products at head_dim 64 and half as long at 128.
+
+   NOTES. What was tried, on an H200, bf16, 16k tokens, hidden 2048:
+   - scores of the next query tile during the last values of this one (CONTINUE): +3 % at 512 keys, head_dim 128; at
+     head_dim 64 with three warpgroups it costs registers, and 7 %.
+   - output through stmatrix and the copy engine instead of stores of registers, work fetched ahead by a thread of its
+     own: +10 % at 512 keys.
+   - sections of few heads instead of longest first: +5 % for full masks at 512 .. 2k, -5 % for causal ones.
+   - warpgroups taking turns at the tensor cores (named barriers): nothing, -1 % at head_dim 128.
+   - rescaling the output only where a maximum has changed: nothing.
+   - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -4 % from 4k.
+   - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %. */
+#include <cuda_runtime.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "flash_forward.h"
+
+enum { CACHE_SECTION = 32 * 1024 * 1024 };
+
+/* few >= 0: a kernel for plans with many partial entries, or at most so many entries a line. */
+enum { ANY = -1 };
+struct kernel {
+    int head_dim, queries, keys, threads, shared_bytes, few;
+    bool options;
+    const void *bf16, *fp16;
+};
+#define KERNEL(head_dim, keys, warpgroups, stages, goes_on, options, few)                                              \
+    {head_dim, (warpgroups) * WGMMA_M, keys, ((warpgroups) + 1) * WGMMA_THREADS,                                       \
+     flash_tiles<__half, head_dim, keys, warpgroups, stages, goes_on, options>::SHARED_BYTES, few, options,            \
+     (const void *)flash_forward<__nv_bfloat16, head_dim, keys, warpgroups, stages, goes_on, options>,                 \
+     (const void *)flash_forward<__half, head_dim, keys, warpgroups, stages, goes_on, options>}
+static const struct kernel kernels[] = {
+    KERNEL(64, 128, 3, 4, false, false, ANY), KERNEL(64, 128, 2, 4, false, false, 0),
+    KERNEL(96, 128, 2, 2, true, false, ANY),  KERNEL(128, 128, 2, 2, true, false, ANY),
+    KERNEL(192, 96, 2, 2, true, false, ANY),  KERNEL(256, 80, 2, 2, true, false, ANY),
+    KERNEL(256, 64, 2, 2, true, false, 8),    KERNEL(64, 128, 2, 4, false, true, ANY),
+    KERNEL(96, 128, 2, 2, true, true, ANY),   KERNEL(128, 128, 2, 2, true, true, ANY),
+    KERNEL(192, 96, 2, 2, true, true, ANY),   KERNEL(256, 80, 2, 2, true, true, ANY),
+};
+
+/* What prepare leaves for forward; the maps are those of the operands that forward saw last. */
+struct detail {
+    const struct kernel *kernel;
+    struct mask_tiles *tiles; /* on the device, as work and taken */
+    struct mask_tiles shape;  /* its header */
+    struct flash_work *work;
+    unsigned *taken;
+    int work_count, blocks;
+    struct attention_buffers bound;
+    struct flash_arguments arguments;
+};
+
+static bool has_options(const struct attention_problem *problem) {
+    return attention_no_options(problem) != NULL;
+}
+
+/* few: the one for such plans, NULL where there is none. */
+static const struct kernel *kernel_for(const struct attention_problem *problem, bool few) {
+    for (size_t i = 0; i < ARRAY_LENGTH(kernels); i++)
+        if (kernels[i].head_dim == problem->head_dim && kernels[i].options == has_options(problem) &&
+            (kernels[i].few != ANY) == few)
+            return &kernels[i];
+    return NULL;
+}
+
+static bool in_vectors(struct attention_strides strides) {
+    return strides.batch % 8 == 0 && strides.head % 8 == 0 && strides.row % 8 == 0;
+}
+
+static const char *decline(const struct attention_problem *problem) {
+    if (problem->dtype != DTYPE_bf16 && problem->dtype != DTYPE_fp16) return "the flash kernel takes bf16 and fp16";
+    if (!kernel_for(problem, false)) return "the flash kernel takes a head_dim of 64, 96, 128, 192 or 256";
+    if (!(problem->scale > 0)) return "the flash kernel wants a scale above 0";
+    if (!in_vectors(problem->query) || !in_vectors(problem->key) || !in_vectors(problem->value) ||
+        !in_vectors(problem->output))
+        return "the flash kernel wants strides that are multiples of 8 elements";
+    if (problem->batch * problem->heads > INT32_MAX / 2 || problem->queries > INT32_MAX / 2 ||
+        problem->keys > INT32_MAX / 2)
+        return "the flash kernel counts heads and tokens in 31 bits";
+    if (problem->backward) return "the flash kernel has no backward pass";
+    return score_options_decline(problem);
+}
+
+static bool failed(cudaError_t status, const char *what, char *reason) {
+    if (status == cudaSuccess) return false;
+    cudaGetLastError();
+    snprintf(reason, REASON_SIZE, "%s: %s", what, cudaGetErrorString(status));
+    return true;
+}
+
+static const void *function_of(const struct kernel *kernel, enum dtype dtype) {
+    return dtype == DTYPE_bf16 ? kernel->bf16 : kernel->fp16;
+}
+
+static struct mask_tiles *plan_tiles(const struct attention_problem *problem, const struct kernel *kernel) {
+    return mask_tiles_new(problem->mask, kernel->queries, kernel->keys, MASK_BY_QUERY);
+}
+
+/* Is the plan one for `kernel`, which has smaller tiles? A fifth of the entries is partial of a causal mask of 1024
+   queries. */
+static bool is_for(const struct kernel *kernel, const struct mask_tiles *tiles) {
+    int64_t lines = (int64_t)tiles->heads * tiles->lines, partial = tiles->entry_count - tiles->full_count;
+    return partial * 5 > tiles->entry_count || tiles->entry_count <= kernel->few * lines;
+}
+
+/* Heads that are worked on at the same time: see the title comment. */
+static int64_t section_of(const struct attention_problem *problem, const struct mask_tiles *tiles, int blocks) {
+    const int32_t *begin = mask_tiles_begin(tiles);
+    int64_t lines = (int64_t)tiles->heads * tiles->lines;
+    int32_t least = INT32_MAX, most = 0;
+    for (int64_t line = 0; line < lines; line++) {
+        int32_t count = begin[line + 1] - begin[line];
+        least = count < least ? count : least;
+        most = count > most ? count : most;
+    }
+    if (least == most) return (blocks + tiles->lines - 1) / tiles->lines;
+    int64_t bytes = 4 * problem->keys * problem->head_dim; /* keys and values of 2 bytes */
+    int64_t kv_heads = CACHE_SECTION / bytes > 1 ? CACHE_SECTION / bytes : 1;
+    return kv_heads * (problem->heads / problem->kv_heads);
+}
+
+/* The list of work, for cudaMemcpy and free. */
+static struct flash_work *list_work(const struct attention_problem *problem, const struct mask_tiles *tiles,
+                                    int64_t section) {
+    const int32_t *begin = mask_tiles_begin(tiles), *order = mask_tiles_order(tiles);
+    int64_t heads = problem->batch * problem->heads, lines = tiles->lines, all = lines * tiles->heads, count = 0;
+    struct flash_work *work = (struct flash_work *)malloc((size_t)(heads * lines) * sizeof(*work));
+    if (!work) return NULL;
+    for (int64_t first = 0; first < heads; first += section) {
+        int64_t end = first + section < heads ? first + section : heads;
+        for (int64_t i = 0; i < all; i++)
+            for (int64_t head = first; head < end; head++) {
+                int64_t line = order[i];
+                if (mask_head(tiles->heads, head % problem->heads, problem->heads) != line / lines) continue;
+                work[count++] = (struct flash_work){(int)(line % lines) * tiles->tile_queries, (int)head, begin[line],
+                                                    begin[line + 1]};
+            }
+    }
+    return work;
+}
+
+static void release(struct attention_plan *plan) {
+    struct detail *detail = (struct detail *)plan->detail;
+    plan->detail = NULL;
+    if (!detail) return;
+    if (detail->tiles) mask_tiles_device_free(detail->tiles);
+    cudaFree(detail->work);
+    cudaFree(detail->taken);
+    free(detail);
+}
+
+static bool upload_work(struct detail *detail, const struct flash_work *work, char *reason) {
+    size_t bytes = (size_t)detail->work_count * sizeof(*work);
+    return !failed(cudaMalloc(&detail->work, bytes), "the list of work", reason) &&
+           !failed(cudaMemcpy(detail->work, work, bytes, cudaMemcpyHostToDevice), "the list of work", reason) &&
+           !failed(cudaMalloc(&detail->taken, 2 * sizeof(unsigned)), "the counters", reason) &&
+           !failed(cudaMemset(detail->taken, 0, 2 * sizeof(unsigned)), "the counters", reason);
+}
+
+/* The rest of prepare, once there is a plan for the chosen kernel. */
+static bool prepare_work(const struct attention_problem *problem, struct detail *detail,
+                         const struct mask_tiles *tiles, char *reason) {
+    int device = 0, multiprocessors = 0;
+    if (failed(cudaGetDevice(&device), "cudaGetDevice", reason)) return false;
+    if (failed(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "attributes", reason))
+        return false;
+    int64_t count = problem->batch * problem->heads * tiles->lines;
+    if (count > INT32_MAX / 2) {
+        snprintf(reason, REASON_SIZE, "%lld query tiles are more than the flash kernel counts", (long long)count);
+        return false;
+    }
+    detail->shape = *tiles;
+    detail->work_count = (int)count;
+    detail->blocks = count < multiprocessors ? (int)count : multiprocessors;
+    detail->tiles = mask_tiles_to_device(tiles, reason);
+    if (!detail->tiles) return false;
+    struct flash_work *work = list_work(problem, tiles, section_of(problem, tiles, multiprocessors));
+    if (!work) snprintf(reason, REASON_SIZE, "out of host memory");
+    bool done = work && upload_work(detail, work, reason);
+    free(work);
+    return done;
+}
+
+static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
+    const struct kernel *kernel = kernel_for(problem, false);
+    const char *missing = wgmma_missing();
+    plan->workspace = 0;
+    if (missing) {
+        snprintf(reason, REASON_SIZE, "the flash kernel %s", missing);
+        return false;
+    }
+    struct detail *detail = (struct detail *)calloc(1, sizeof(*detail));
+    struct mask_tiles *tiles = plan_tiles(problem, kernel);
+    const struct kernel *smaller = kernel_for(problem, true);
+    if (tiles && smaller && is_for(smaller, tiles)) {
+        free(tiles);
+        kernel = smaller;
+        tiles = plan_tiles(problem, kernel);
+    }
+    if (!detail || !tiles) {
+        snprintf(reason, REASON_SIZE, "out of host memory");
+        free(detail), free(tiles);
+        return false;
+    }
+    plan->detail = detail;
+    detail->kernel = kernel;
+    bool done = !failed(cudaFuncSetAttribute(function_of(kernel, problem->dtype),
+                                             cudaFuncAttributeMaxDynamicSharedMemorySize, kernel->shared_bytes),
+                        "shared memory of the flash kernel", reason) &&
+                prepare_work(problem, detail, tiles, reason);
+    free(tiles);
+    if (!done) release(plan);
+    return done;
+}
+
+static bool make_map(CUtensorMap *map, const struct attention_problem *problem, const void *operand,
+                     struct attention_strides stride, int64_t tokens, int64_t heads, int rows, char *reason) {
+    static void *encoder;
+    enum cudaDriverEntryPointQueryResult found;
+    if (!encoder && failed(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encoder, 12000,
+                                                            cudaEnableDefault, &found),
+                           "cuTensorMapEncodeTiled", reason))
+        return false;
+    cuuint64_t extent[4] = {(cuuint64_t)problem->head_dim, (cuuint64_t)tokens, (cuuint64_t)heads,
+                            (cuuint64_t)problem->batch};
+    cuuint64_t bytes[3] = {(cuuint64_t)stride.row * 2, (cuuint64_t)stride.head * 2, (cuuint64_t)stride.batch * 2};
+    cuuint32_t box[4] = {CHUNK, (cuuint32_t)rows, 1, 1}, step[4] = {1, 1, 1, 1};
+    CUresult result = ((PFN_cuTensorMapEncodeTiled_v12000)encoder)(
+        map, problem->dtype == DTYPE_bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4,
+        (void *)operand, extent, bytes, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+        CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    if (result == CUDA_SUCCESS) return true;
+    snprintf(reason, REASON_SIZE, "cuTensorMapEncodeTiled: error %d (operands at multiples of 16 bytes?)", (int)result);
+    return false;
+}
+
+static bool bind(const struct attention_problem *problem, struct detail *detail,
+                 const struct attention_buffers *buffers, char *reason) {
+    const struct kernel *kernel = detail->kernel;
+    struct flash_arguments *arguments = &detail->arguments;
+    *arguments = (struct flash_arguments){};
+    if (!make_map(&arguments->query, problem, buffers->query, problem->query, problem->queries, problem->heads,
+                  kernel->queries, reason) ||
+        !make_map(&arguments->key, problem, buffers->key, problem->key, problem->keys, problem->kv_heads, kernel->keys,
+                  reason) ||
+        !make_map(&arguments->value, problem, buffers->value, problem->value, problem->keys, problem->kv_heads,
+                  kernel->keys, reason) ||
+        !make_map(&arguments->output_map, problem, buffers->output, problem->output, problem->queries, problem->heads,
+                  kernel->queries, reason))
+        return false;
+    arguments->output = buffers->output;
+    arguments->log_sum_exp = buffers->log_sum_exp;
+    arguments->output_stride = problem->output;
+    arguments->work = detail->work;
+    arguments->entry = (const struct mask_tile *)((const char *)detail->tiles + detail->shape.entry_at);
+    arguments->range = (const struct mask_tile_range *)((const char *)detail->tiles + detail->shape.range_at);
+    arguments->bits = (const uint32_t *)((const char *)detail->tiles + detail->shape.bits_at);
+    arguments->taken = detail->taken;
+    arguments->work_count = detail->work_count;
+    arguments->queries = (int)problem->queries;
+    arguments->heads = (int)problem->heads;
+    arguments->group = (int)(problem->heads / problem->kv_heads);
+    arguments->factor = problem->scale * (float)M_LOG2E;
+    arguments->options = score_options_of(problem, buffers);
+    detail->bound = *buffers;
+    return true;
+}
+
+static bool is_bound(const struct detail *detail, const struct attention_buffers *buffers) {
+    const struct attention_buffers *bound = &detail->bound;
+    return bound->query == buffers->query && bound->key == buffers->key && bound->value == buffers->value &&
+           bound->output == buffers->output && bound->log_sum_exp == buffers->log_sum_exp &&
+           bound->sink == buffers->sink && bound->gate == buffers->gate;
+}
+
+static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
+                    const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
+    struct detail *detail = (struct detail *)plan->detail;
+    if (!is_bound(detail, buffers) && !bind(problem, detail, buffers, reason)) return false;
+    void *arguments[] = {&detail->arguments};
+    return !failed(cudaLaunchKernel(function_of(detail->kernel, problem->dtype), dim3((unsigned)detail->blocks),
+                                    dim3((unsigned)detail->kernel->threads), arguments,
+                                    (size_t)detail->kernel->shared_bytes, stream),
+                   "launch of the flash kernel", reason);
+}
+
+extern "C" const struct attention_operator softmax_flash = {.name = "flash",
+                                                            .backend = "cuda",
+                                                            .place = PLACE_DEVICE,
+                                                            .decline = decline,
+                                                            .prepare = prepare,
+                                                            .forward = forward,
+                                                            .release = release};

@@ -1,0 +1,101 @@
+/* problem_device.cu: problems on a device: data made there, results brought back. See problem.h. */
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "bench/cuda.h"
+#include "bench/random.h"
+#include "problem.h"
+
+enum { FILL_THREADS = 256, FILL_BLOCKS = 1056 };
+
+/* Elements of the stream as random_fill makes them on the host, up to the last bit of the logarithm and cosine. */
+static __global__ void fill_kernel(void *data, enum dtype dtype, size_t count, uint64_t seed, uint64_t stream,
+                                   bool zeros, bool outliers) {
+    size_t step = (size_t)gridDim.x * blockDim.x;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
+        float value = zeros ? 0 : (float)problem_element(seed, stream, i, outliers);
+        if (dtype == DTYPE_fp32) ((float *)data)[i] = value;
+        if (dtype == DTYPE_bf16) ((__nv_bfloat16 *)data)[i] = __float2bfloat16(value);
+        if (dtype == DTYPE_fp16) ((__half *)data)[i] = __float2half(value);
+    }
+}
+
+static void *operand(struct run *run, enum dtype dtype, size_t count, uint64_t stream) {
+    void *data = bench_device_alloc(run, count * dtype_size(dtype));
+    fill_kernel<<<FILL_BLOCKS, FILL_THREADS, 0, run->stream>>>(data, dtype, count, run->seed, stream, run->zeros,
+                                                               run->value[PROBLEM_AXIS_INPUTS] != 0);
+    CUDA_CHECK_LAUNCH(run);
+    return data;
+}
+
+static void *result(struct run *run, size_t bytes, bool timed) {
+    void *data = bench_device_alloc(run, bytes);
+    if (timed) bench_output(run, data, bytes, PLACE_DEVICE, false);
+    return data;
+}
+
+static void setup_gradients(struct run *run, struct problem *state) {
+    const struct attention_problem *problem = &state->problem;
+    size_t size = dtype_size(problem->dtype), key_bytes = attention_key_count(problem) * size;
+    char reason[REASON_SIZE] = "";
+    struct attention_gradients *gradients = &state->device_gradients;
+    gradients->output_gradient = operand(run, problem->dtype, attention_query_count(problem), STREAM_OUTPUT_GRADIENT);
+    gradients->query_gradient = result(run, attention_query_count(problem) * size, true);
+    gradients->key_gradient = result(run, key_bytes, true);
+    gradients->value_gradient = result(run, key_bytes, true);
+    if (state->plan.backward_workspace > 0)
+        gradients->workspace = bench_device_alloc(run, state->plan.backward_workspace);
+    if (!state->method->forward(problem, &state->plan, &state->device, run->stream, reason))
+        bench_fail(run, "%s", reason);
+}
+
+/* A copy of what the host has. */
+static const float *numbers(struct run *run, const float *host, size_t count) {
+    if (!host) return NULL;
+    void *data = bench_device_alloc(run, count * sizeof(float));
+    CUDA_CHECK(run, cudaMemcpy(data, host, count * sizeof(float), cudaMemcpyHostToDevice));
+    return (const float *)data;
+}
+
+void problem_setup_device(struct run *run, const struct attention_operator *method) {
+    struct problem *state = (struct problem *)run->state;
+    const struct attention_problem *problem = &state->problem;
+    enum dtype dtype = problem->dtype;
+    size_t query_count = attention_query_count(problem), key_count = attention_key_count(problem);
+    size_t rows = query_count / (size_t)problem->head_dim;
+    state->device.query = operand(run, dtype, query_count, STREAM_QUERY);
+    state->device.key = operand(run, dtype, key_count, STREAM_KEY);
+    state->device.value = operand(run, dtype, key_count, STREAM_VALUE);
+    state->device.output = result(run, query_count * dtype_size(dtype), !problem->backward);
+    state->device.log_sum_exp = (float *)result(run, rows * sizeof(float), !problem->backward);
+    state->device.sink = numbers(run, state->host.sink, (size_t)problem->heads);
+    state->device.gate = numbers(run, state->host.gate, rows);
+    problem_prepare(run, method);
+    if (state->plan.workspace > 0) state->device.workspace = bench_device_alloc(run, state->plan.workspace);
+    if (problem->backward) setup_gradients(run, state);
+}
+
+static void copy_back(struct run *run, const void *host, const void *device, size_t bytes) {
+    CUDA_CHECK(run, cudaMemcpy((void *)host, device, bytes, cudaMemcpyDeviceToHost));
+}
+
+void problem_fetch(struct run *run) {
+    struct problem *state = (struct problem *)run->state;
+    const struct attention_problem *problem = &state->problem;
+    const struct attention_buffers *host = &state->host, *device = &state->device;
+    size_t size = dtype_size(problem->dtype), queries = attention_query_count(problem) * size;
+    size_t keys = attention_key_count(problem) * size;
+    CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
+    copy_back(run, host->query, device->query, queries);
+    copy_back(run, host->key, device->key, keys);
+    copy_back(run, host->value, device->value, keys);
+    copy_back(run, host->output, device->output, queries);
+    copy_back(run, host->log_sum_exp, device->log_sum_exp,
+              attention_query_count(problem) / (size_t)problem->head_dim * sizeof(float));
+    if (!problem->backward) return;
+    const struct attention_gradients *to = &state->host_gradients, *from = &state->device_gradients;
+    copy_back(run, to->output_gradient, from->output_gradient, queries);
+    copy_back(run, to->query_gradient, from->query_gradient, queries);
+    copy_back(run, to->key_gradient, from->key_gradient, keys);
+    copy_back(run, to->value_gradient, from->value_gradient, keys);
+}

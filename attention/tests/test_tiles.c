@@ -1,0 +1,234 @@
+/* test_tiles.c: plans of tiles against the masks' definitions, pair by pair, in both walks; areas of every mask;
+   lengths of documents. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "attention/mask/tiles.h"
+#include "bench/bench.h"
+#include "bench/device.h"
+#include "bench/random.h"
+
+static struct mask *make(const struct mask_recipe *recipe) {
+    char reason[REASON_SIZE] = "";
+    struct mask *mask = mask_make(recipe, reason);
+    if (!mask) fail_msg("%s: %s", mask_words[recipe->name], reason);
+    return mask;
+}
+
+/* What a plan says of all pairs of one head, as bytes [query][key]; every pair of tiles at most once and in order. */
+static void paint(const struct mask_tiles *tiles, int64_t head, unsigned char *seen) {
+    const int32_t *begin = mask_tiles_begin(tiles) + head * tiles->lines;
+    for (int32_t line = 0; line < tiles->lines; line++)
+        for (int32_t i = begin[line]; i < begin[line + 1]; i++) {
+            struct mask_tile entry = mask_tiles_entry(tiles)[i];
+            assert_true(i == begin[line] || mask_tiles_entry(tiles)[i - 1].tile < entry.tile);
+            bool by_query = tiles->walk == MASK_BY_QUERY, full = mask_tile_form(entry) == MASK_TILE_FULL;
+            int64_t query = (int64_t)(by_query ? line : entry.tile) * tiles->tile_queries;
+            int64_t key = (int64_t)(by_query ? entry.tile : line) * tiles->tile_keys;
+            bool any = false;
+            for (int row = 0; row < tiles->tile_queries; row++)
+                for (int column = 0; column < tiles->tile_keys; column++) {
+                    bool allowed = mask_tile_allows(tiles, entry, row, column);
+                    any |= allowed;
+                    if (query + row < tiles->queries && key + column < tiles->keys)
+                        seen[(query + row) * tiles->keys + key + column] = allowed;
+                    else
+                        assert_true(!allowed || (full && key + column < tiles->keys));
+                }
+            assert_true(any);
+        }
+}
+
+static void check_order(const struct mask_tiles *tiles) {
+    const int32_t *begin = mask_tiles_begin(tiles), *order = mask_tiles_order(tiles);
+    int32_t lines = tiles->heads * tiles->lines, before = INT32_MAX;
+    unsigned char *met = calloc((size_t)lines, 1);
+    assert_non_null(met);
+    for (int32_t i = 0; i < lines; i++) {
+        int32_t entries = begin[order[i] + 1] - begin[order[i]];
+        assert_true(entries <= before && !met[order[i]]);
+        met[order[i]] = 1;
+        before = entries;
+    }
+    assert_int_equal(begin[lines], tiles->entry_count);
+    free(met);
+}
+
+static void check_plan(const struct mask *mask, int64_t tile_queries, int64_t tile_keys, enum mask_walk walk) {
+    struct mask_tiles *tiles = mask_tiles_new(mask, tile_queries, tile_keys, walk);
+    size_t pairs = (size_t)(mask->queries * mask->keys);
+    unsigned char *seen = malloc(pairs);
+    assert_non_null(tiles);
+    assert_non_null(seen);
+    assert_int_equal(tiles->heads, mask->heads);
+    for (int64_t head = 0; head < mask->heads; head++) {
+        memset(seen, 0, pairs);
+        paint(tiles, head, seen);
+        for (int64_t query = 0; query < mask->queries; query++)
+            for (int64_t key = 0; key < mask->keys; key++)
+                if (seen[query * mask->keys + key] != mask_allows(mask, head, query, key))
+                    fail_msg("%s, %d x %d, tiles %d x %d, walk %d: head %d, query %d, key %d: %d",
+                             mask_words[mask->name], (int)mask->queries, (int)mask->keys, (int)tile_queries,
+                             (int)tile_keys, (int)walk, (int)head, (int)query, (int)key,
+                             seen[query * mask->keys + key]);
+    }
+    check_order(tiles);
+    free(seen), free(tiles);
+}
+
+static void check_area(const struct mask *mask) {
+    int64_t area = 0;
+    for (int64_t head = 0; head < mask->heads; head++)
+        for (int64_t query = 0; query < mask->queries; query++)
+            for (int64_t key = 0; key < mask->keys; key++) area += mask_allows(mask, head, query, key);
+    if (mask_area(mask) != area)
+        fail_msg("%s: area %lld, not %lld", mask_words[mask->name], (long long)mask_area(mask), (long long)area);
+}
+
+static uint64_t draw(uint64_t index, uint64_t most) {
+    return random_bits(17, 3, index) % most;
+}
+
+/* Every mask at random lengths and parameters, small tiles and large ones. */
+static void test_every_mask(void **state) {
+    (void)state;
+    static const int64_t tiles[][2] = {{64, 64}, {128, 128}, {192, 128}, {48, 96}, {1, 32}, {64, 192}};
+    uint64_t number = 0;
+    for (int name = 0; name < MASK_COUNT; name++)
+        for (int round = 0; name != MASK_file && round < 12; round++, number += 16) {
+            int64_t most = round < 4 ? 40 : round < 9 ? 400 : 900;
+            struct mask_recipe recipe = mask_recipe((enum mask_name)name, 1 + (int64_t)draw(number, (uint64_t)most),
+                                                    1 + (int64_t)draw(number + 1, (uint64_t)most));
+            if (round % 3 == 0) recipe.keys = recipe.queries;
+            recipe.heads = 1 + round % 3;
+            recipe.window = (int64_t)draw(number + 2, 150);
+            recipe.globals = (int64_t)draw(number + 3, 20);
+            recipe.stride = 1 + (int64_t)draw(number + 4, 70);
+            recipe.block = 1 + (int64_t)draw(number + 5, 100);
+            recipe.kept = (int64_t)draw(number + 6, 101);
+            recipe.seed = number;
+            struct mask *mask = make(&recipe);
+            size_t shape = number / 16 % ARRAY_LENGTH(tiles);
+            check_area(mask);
+            check_plan(mask, tiles[shape][0], tiles[shape][1], MASK_BY_QUERY);
+            check_plan(mask, tiles[shape][0], tiles[shape][1], MASK_BY_KEY);
+            mask_free(mask);
+        }
+}
+
+/* Block documents have blocks of 1024: lengths beyond one. */
+static void test_long_documents(void **state) {
+    (void)state;
+    struct mask_recipe recipe = mask_recipe(MASK_block_document, 2500, 2600);
+    struct mask *mask = make(&recipe);
+    check_area(mask);
+    check_plan(mask, 192, 128, MASK_BY_QUERY);
+    mask_free(mask);
+}
+
+/* Pieces of every kind that share tiles. */
+static void test_lists_of_pieces(void **state) {
+    (void)state;
+    static const struct mask_piece pieces[] = {
+        {0, 60, 0, 60, MASK_KIND_CAUSAL}, {0, 60, 140, 300, MASK_KIND_INVERSE_CAUSAL}, {60, 100, 0, 7, MASK_KIND_FULL},
+        {60, 100, 60, 300, MASK_KIND_BAND}, {130, 149, 11, 13, MASK_KIND_FULL}};
+    struct mask mask = {.name = MASK_file, .queries = 150, .keys = 300, .heads = 1,
+                        .piece_count = ARRAY_LENGTH(pieces), .piece = pieces};
+    for (int64_t tile = 1; tile < 200; tile += 37) {
+        check_plan(&mask, tile, 32, MASK_BY_QUERY);
+        check_plan(&mask, tile, 128, MASK_BY_KEY);
+    }
+}
+
+/* What the format promises of size: equal bounds are stored once. */
+static void test_sharing(void **state) {
+    (void)state;
+    struct mask_recipe recipe = mask_recipe(MASK_causal, 4096, 4096);
+    struct mask *mask = make(&recipe);
+    struct mask_tiles *tiles = mask_tiles_new(mask, 128, 128, MASK_BY_QUERY);
+    assert_int_equal(tiles->entry_count, 32 * 33 / 2);
+    assert_int_equal(tiles->full_count, 32 * 31 / 2);
+    assert_int_equal(tiles->range_count, 1);
+    assert_int_equal(tiles->bits_count, 0);
+    free(tiles), mask_free(mask);
+    recipe = mask_recipe(MASK_strided, 4096, 4096);
+    recipe.stride = 96; /* 4 phases against tiles of 128 */
+    mask = make(&recipe);
+    tiles = mask_tiles_new(mask, 128, 128, MASK_BY_QUERY);
+    assert_true(tiles->bits_count >= 2 && tiles->bits_count <= 6);
+    free(tiles), mask_free(mask);
+    recipe = mask_recipe(MASK_uniform_blocks, 8192, 8192);
+    mask = make(&recipe);
+    tiles = mask_tiles_new(mask, 128, 128, MASK_BY_QUERY);
+    assert_int_equal(tiles->full_count, tiles->entry_count);
+    assert_int_equal(tiles->entry_count, 64 * 13); /* 20 % of 64 */
+    free(tiles), mask_free(mask);
+}
+
+static int by_size(const void *a, const void *b) {
+    const int64_t *first = a, *second = b;
+    return (*first > *second) - (*first < *second);
+}
+
+/* The median document has 256 to 384 tokens, and the area is that of collections with a few very long documents. The
+   mean of so long a tail scatters: 0.06 is three of its standard errors below what is meant. */
+static void test_documents(void **state) {
+    (void)state;
+    for (int64_t keys = 8 * KIB; keys <= 768 * KIB; keys *= 4) {
+        static int64_t lengths[1 << 20];
+        int64_t count = 0;
+        double share = 0;
+        enum { SEEDS = 60 };
+        for (uint64_t seed = 0; seed < SEEDS; seed++) {
+            struct mask_recipe recipe = mask_recipe(MASK_causal_document, keys, keys);
+            recipe.seed = seed;
+            struct mask *mask = make(&recipe);
+            assert_int_equal(mask->document[0], 0);
+            assert_int_equal(mask->document[mask->document_count], keys);
+            for (int64_t i = 0; i < mask->document_count && count < (1 << 20); i++)
+                lengths[count++] = mask->document[i + 1] - mask->document[i];
+            share += (double)mask_area(mask) / ((double)keys * (double)keys) / SEEDS;
+            mask_free(mask);
+        }
+        qsort(lengths, (size_t)count, sizeof(*lengths), by_size);
+        print_message("%lld tokens: median document %lld, area share %.3f\n", (long long)keys,
+                      (long long)lengths[count / 2], share);
+        assert_in_range(lengths[count / 2], 256, 384);
+        assert_true(share > 0.06 && share < 0.18);
+    }
+}
+
+/* Top-k masks keep what they were asked to keep, and not the same for every head. */
+static void test_kept(void **state) {
+    (void)state;
+    static const int64_t kept[] = {20, 50, 80, 100};
+    for (size_t i = 0; i < ARRAY_LENGTH(kept); i++) {
+        struct mask_recipe recipe = mask_recipe(MASK_uniform_blocks, 2560, 2560);
+        recipe.block = 64;
+        recipe.kept = kept[i];
+        recipe.heads = 2;
+        struct mask *mask = make(&recipe);
+        assert_int_equal(mask_area(mask), 2 * 2560 * 2560 / 100 * kept[i]);
+        int64_t different = 0;
+        for (int64_t query = 0; query < 2560; query += 64)
+            for (int64_t key = 0; key < 2560; key += 64)
+                different += mask_allows(mask, 0, query, key) != mask_allows(mask, 1, query, key);
+        assert_true(kept[i] == 100 ? different == 0 : different > 100);
+        mask_free(mask);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_mask), cmocka_unit_test(test_long_documents),
+        cmocka_unit_test(test_lists_of_pieces), cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_documents), cmocka_unit_test(test_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# test_instruction_latency_device.sh: every instruction on a device, step by step.
+set -u
+. "$(dirname "$0")/rows.sh"
+open_program instruction_latency
+"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+device="--place device --preset smoke --time-cap 0.01"
+
+measure $device --instruction all
+expect "all instructions are right" all_right
+for name in int32_add fp32_fma fp64_fma fp16x2_fma convert_fp32_fp16 ex2 tanh shuffle vote; do
+    expect "$name has a latency" has instruction,metric,status "$name,latency_clocks,ok"
+    expect "$name has a rate" has instruction,metric,status "$name,lanes_per_clock,ok"
+done
+measure $device --instruction all --data zeros
+expect "zeros are right" all_right
+measure $device --instruction all --seed 7
+expect "another seed is right" all_right
+measure $device --instruction all --inject-fault
+expect "corrupted ends are wrong" all_wrong
+
+[ $failures -eq 0 ]

@@ -1,0 +1,31 @@
+/* piecewise.h: the time of a message as a function of its size, t(S) = a + S b with latency a and time per byte b, in
+   pieces, as libraries change protocol with size (Hockney's model, Parallel Computing 1994, in LogGP's manner). */
+#ifndef REPORTS_PIECEWISE_H
+#define REPORTS_PIECEWISE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PIECES_MAX = 8, PIECE_POINTS_MIN = 3, FIT_POINTS_MIN = 4 };
+
+struct piece {
+    double from, to;          /* smallest and largest size that was measured in it */
+    size_t points;
+    double latency, per_byte; /* seconds; neither is negative */
+};
+struct fit {
+    size_t points, count;
+    struct piece pieces[PIECES_MAX];
+    double r_squared;  /* of the logarithms of the times, as errors are relative */
+    double within;     /* share of the points predicted within 10 % */
+    double half_power; /* the size that reaches half of the last piece's 1 / per_byte; NAN: none does */
+};
+
+/* Sizes ascending, all times positive; `noise` is the relative error that the times have. Of all ways to cut the points
+   into k pieces of PIECE_POINTS_MIN or more, the one with the least sum of squared relative errors; k by Schwarz's
+   criterion, errors below the noise counting as noise, and more where that leaves more than a tenth of the points off
+   by more than 10 %. false: fewer than FIT_POINTS_MIN points. */
+bool piecewise_fit(const double *sizes, const double *seconds, size_t count, double noise, struct fit *fit);
+double piecewise_predict(const struct fit *fit, double size); /* sizes between two pieces belong to the upper one */
+
+#endif

@@ -1,0 +1,268 @@
+#!/bin/bash
+# gate_power.sh: what the gate is worth on this machine: how often compare cries wolf, and what slow-down it sees.
+# See --help; reports/README.md tells how to read the figures.
+set -u
+
+usage() {
+    cat <<'END'
+usage: gate_power.sh [OPTION]...
+
+  --place host|device  what to measure (default host)
+  --pool FOLDER        where the launches are kept; a second call goes on with them (default results/gate_power-PLACE)
+  --minutes NUMBER     time for gathering launches in this call (default 12; 0 judges what the pool holds)
+  --most NUMBER        launches after which gathering ends in any case (default 400)
+  --launches NUMBER    launches a side of a comparison (default 5)
+  --pairs NUMBER       A/A pairs: both sides are the same program (default 200)
+  --trials NUMBER      comparisons for each slow-down: the new side is really slower (default 100)
+  --csv FILE           the figures (default FOLDER/gate_power.csv)
+  --help               print this
+
+A launch runs a set of programs at smoke size, and two quiet cases in turn: as they are, and slowed by
+--inject-slowdown. A pair is drawn from twice --launches neighbouring launches: of each two neighbours a coin (fixed
+seed) gives one to the old side and one to the new, so that sides alternate in time as in a gate that interleaves them.
+What compare --confirm would measure again is handed out from the launches behind those, round the pool's end.
+Pairs overlap where the pool is short; how many there are without an overlap is printed, and they are counted apart.
+Exit status: 0 the figures meet the aims, 1 they do not, 2 bad usage, 3 nothing to measure here.
+END
+}
+say() { printf '%s\n' "$*" >&2; }
+die() {
+    say "gate_power.sh: ${*:2}"
+    exit "$1"
+}
+whole() { # OPTION VALUE MINIMUM
+    [[ $2 =~ ^[0-9]{1,6}$ ]] && ((10#$2 >= $3)) || die 2 "$1: '$2' is not a whole number from $3 to 999999"
+}
+
+parse_options() {
+    local option value
+    while (($# > 0)); do
+        option=$1
+        [[ $option != --help ]] || { usage; exit 0; }
+        (($# > 1)) || die 2 "'$option' is no option, or lacks its value; see --help"
+        value=$2
+        shift 2
+        case $option in
+        --place)
+            [[ $value == host || $value == device ]] || die 2 "--place: '$value' is none of host device"
+            place=$value
+            ;;
+        --pool) pool=$value ;;
+        --csv) csv=$value ;;
+        --minutes) whole "$option" "$value" 0; minutes=$value ;;
+        --most) whole "$option" "$value" 1; most=$value ;;
+        --launches) whole "$option" "$value" 1; launches=$value ;;
+        --pairs) whole "$option" "$value" 1; pairs=$value ;;
+        --trials) whole "$option" "$value" 1; trials=$value ;;
+        *) die 2 "'$option' is no option; valid: --place --pool --minutes --most --launches --pairs --trials --csv" ;;
+        esac
+    done
+    [[ -n $pool ]] || pool=results/gate_power-$place
+    [[ -n $csv ]] || csv=$pool/gate_power.csv
+}
+
+# What a launch runs, a program a line; and the cases that are slowed: name, percents each with the share of trials that
+# must be caught (-: told, not asked for), how compare's table names the case, and its command.
+describe_work() {
+    if [[ $place == host ]]; then
+        common=(--preset smoke --place host)
+        set_lines=("gemm --size 256" "stream" "prefill --seq 256" "fma_peak" "cache_bandwidth" "memory_latency"
+            "harness_cost" "all_reduce")
+        # a chain of additions in registers, which hardly anything disturbs, and attention on one core
+        quiet="--preset quick --time-cap 0.2 --threads 1"
+        targets=("chain|3:80 5:95|harness_cost .*adds=100000|harness_cost $quiet --variant call --adds 100000"
+            "attention|3:- 5:-|prefill .*seq=128|prefill $quiet --variant tiled --mask full --seq 128 --tokens 128$(
+                ) --hidden 64 --group 1")
+    else
+        common=(--preset quick --place device --time-cap 0.2)
+        set_lines=("gemm --variant cublaslt --shape square --size 4k --dtype bf16,fp8_e4m3"
+            "prefill --variant cudnn --seq 4k --mask full --head-dim 64,128 --group 1")
+        targets=("gemm|1.5:95|gemm .*size=8192|gemm --variant cublaslt --shape square --size 8k --dtype bf16"
+            "attention|1.5:95|prefill .*seq=8192|prefill --variant cudnn --mask causal --seq 8k --head-dim 128$(
+                ) --group 1")
+    fi
+}
+
+# measure FOLDER PROGRAM OPTION...
+measure() {
+    local folder=$1 program=$2 log command
+    shift 2
+    command=("$bin/$program")
+    if [[ $("${command[@]}" --describe | cut -f3) == 1 ]]; then
+        command -v mpirun >/dev/null || return 0
+        command=(mpirun -np 2 --bind-to none --oversubscribe "${command[@]}")
+    fi
+    log=$("${command[@]}" "${common[@]}" "$@" --out "$folder" 2>&1 >/dev/null </dev/null)
+    (($? <= 1)) || die 3 "$program: $(tail -n 1 <<<"$log")"
+}
+
+launch() { # FOLDER: whole or not there, so that a stopped call leaves nothing half done
+    local folder=$1 line target name percents command level
+    rm -rf "$folder.part"
+    for line in "${set_lines[@]}"; do
+        read -r -a words <<<"$line"
+        measure "$folder.part/set" "${words[@]}"
+    done
+    for target in "${targets[@]}"; do
+        IFS='|' read -r name percents _ command <<<"$target"
+        read -r -a words <<<"$command"
+        measure "$folder.part/$name-0" "${words[@]}"
+        for level in $percents; do
+            measure "$folder.part/$name-${level%:*}" "${words[@]}" --inject-slowdown "${level%:*}"
+        done
+    done
+    rm -f "$folder.part"/*/*.journal "$folder.part"/*/topology.xml
+    mv "$folder.part" "$folder"
+}
+
+gather() {
+    local began=$SECONDS
+    for ((have = 0; have < most; have++)); do
+        [[ -d $pool/$(printf %04d "$have") ]] && continue
+        ((SECONDS - began < minutes * 60)) || break
+        launch "$pool/$(printf %04d "$have")"
+        say "launch $((have + 1)), $((SECONDS - began)) of $((minutes * 60)) s"
+    done
+}
+
+# draw START: fills old and new with the launches of a window, alternating by a coin.
+draw() {
+    local i at
+    old=() new=()
+    for ((i = 0; i < launches; i++)); do
+        at=$(($1 + 2 * i))
+        if ((RANDOM % 2)); then old+=("$at") new+=("$((at + 1))"); else old+=("$((at + 1))") new+=("$at"); fi
+    done
+}
+
+# judge SLOWED PERCENT: compares the drawn launches, of which the new side's case SLOWED is slowed; fills table, status.
+judge() {
+    local words=() launch target name
+    for launch in "${old[@]}"; do
+        words+=(-b "$pool/$(printf %04d "$launch")/set")
+        for target in "${targets[@]}"; do words+=(-b "$pool/$(printf %04d "$launch")/${target%%|*}-0"); done
+    done
+    for launch in "${new[@]}"; do
+        words+=("$pool/$(printf %04d "$launch")/set")
+        for target in "${targets[@]}"; do
+            name=${target%%|*}
+            words+=("$pool/$(printf %04d "$launch")/$name-$([[ $name == "$1" ]] && echo "$2" || echo 0)")
+        done
+    done
+    HAND_OUT_SLOWED=$1 HAND_OUT_PERCENT=$2 HAND_OUT_FROM=$((start + 2 * launches)) HAND_OUT_OF=$have \
+        HAND_OUT_POOL=$pool TMPDIR=$pool/second \
+        "$bin/compare" --all --confirm="$script" --confirm-baseline="$script" --markdown "$pool/table.md" \
+        "${words[@]}" 2>"$pool/compare.log"
+    status=$?
+    table=$(cat "$pool/table.md")
+    if grep -q 'measuring them again' "$pool/compare.log"; then ((second += 1)); fi
+    rm -rf "$pool/second"/*
+    ((status <= 1)) || die 2 "compare: $(tail -n 1 "$pool/compare.log")"
+}
+
+# What compare calls for a second look: it hands out a launch of the pool instead of measuring. Old and new launches
+# take turns, as they do when they are measured.
+hand_out() {
+    local out="" number at target
+    while (($# > 0)); do
+        [[ $1 != --out ]] || out=$2
+        shift
+    done
+    number=$((${out##*-} * 2 - 2))
+    [[ $out == */baseline-* ]] || number=$((number + 1))
+    at=$HAND_OUT_POOL/$(printf %04d $(((HAND_OUT_FROM + number) % HAND_OUT_OF)))
+    cp -r "$at/set" "$out" || exit 2
+    for target in "$at"/*-0; do
+        if [[ $out == */new-* && $target == "$at/$HAND_OUT_SLOWED-0" ]]; then target=${target%-0}-$HAND_OUT_PERCENT; fi
+        add_rows "$target" "$out"
+    done
+}
+add_rows() { # FOLDER TO: a program may be in the set and a target too
+    local file name
+    for file in "$1"/*.csv; do
+        name=$2/${file##*/}
+        if [[ -e $name ]]; then tail -n +2 "$file" >>"$name"; else cp "$file" "$name"; fi
+    done
+}
+count() { grep -cE "^\| ($1) \|" <<<"$table"; }
+pattern_found() { sed 's/&#95;/_/g' <<<"$table" | grep -qE "$1"; }
+share() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? 100 * a / b : 0) }'; }
+
+# figure WHAT FOUND OF AIM LEAST|MOST
+figure() {
+    local met=yes percent
+    percent=$(share "$2" "$3")
+    if [[ $5 == most ]]; then awk -v x="$percent" -v y="$4" 'BEGIN { exit !(x <= y) }' || met=no
+    else awk -v x="$percent" -v y="$4" 'BEGIN { exit !(x >= y) }' || met=no; fi
+    [[ $4 != - ]] || met=""
+    [[ $met != no ]] || missed=1
+    printf '%s,' "$place" "$1" "$3" "$2" "$percent" "${4/-/}" "$met" "$launches" >>"$csv"
+    echo "$have" >>"$csv"
+    printf '%-42s %5d of %6d = %6s %%   %s\n' "$1" "$2" "$3" "$percent" \
+        "$([[ $4 == - ]] || echo "aim: at $5 $4 %$([[ $met == no ]] && echo ", MISSED")")"
+}
+
+window() { # NUMBER OF: where the window of this one of so many pairs begins
+    echo $(($1 * (have - 2 * launches + 1) / $2))
+}
+
+judge_pairs() {
+    local pair alarms=0 apart=0 apart_alarms=0 cases=0 slower=0 faster=0 unsure=0 start next=0
+    for ((pair = 0; pair < pairs; pair++)); do
+        start=$(window "$pair" "$pairs")
+        draw "$start"
+        judge none 0
+        ((alarms += status, cases += $(count '[a-z]+'), slower += $(count 'slower|worse|missing|failed|wrong')))
+        ((faster += $(count 'faster|improved'), unsure += $(count unsure)))
+        ((status == 0)) || say "pair at launch $start:" "$(grep -E '^\| (slower|worse|missing)' <<<"$table")"
+        ((start >= next)) || continue
+        ((next = start + 2 * launches, apart += 1, apart_alarms += status))
+    done
+    figure "A/A pairs that alarm" "$alarms" "$pairs" 1 most
+    figure "A/A pairs that needed a second look" "$second" "$pairs" - most
+    figure "A/A pairs without overlap that alarm" "$apart_alarms" "$apart" - most
+    figure "A/A cases called slower" "$slower" "$cases" 1 most
+    figure "A/A cases called faster" "$faster" "$cases" - most
+    figure "A/A cases called unsure" "$unsure" "$cases" - most
+}
+
+judge_slowdowns() {
+    local target name percents pattern level trial caught start
+    for target in "${targets[@]}"; do
+        IFS='|' read -r name percents pattern _ <<<"$target"
+        for level in $percents; do
+            caught=0
+            for ((trial = 0; trial < trials; trial++)); do
+                start=$(window "$trial" "$trials")
+                draw "$start"
+                judge "$name" "${level%:*}"
+                pattern_found "^\| slower \| $pattern.* \| (flop_rate|call_time) \|" && ((caught += 1))
+            done
+            figure "caught: $name slowed by ${level%:*} %" "$caught" "$trials" "${level#*:}" least
+        done
+    done
+}
+
+if [[ -n ${HAND_OUT_POOL:-} ]]; then
+    hand_out "$@"
+    exit
+fi
+place=host pool="" minutes=12 most=400 launches=5 pairs=200 trials=100 csv="" missed=0 have=0 second=0
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+parse_options "$@"
+script=$(readlink -f "$0")
+[[ $pool == /* ]] || pool=$PWD/$pool
+[[ $csv == /* ]] || csv=$PWD/$csv
+cd "$(dirname "$script")/.." || exit 2
+bin=$(readlink -f "${BUILD:-build}")/bin
+[[ -x $bin/compare ]] || die 3 "no programs are built in $bin: run 'make bench' first"
+describe_work
+mkdir -p "$pool/second" || exit 2
+gather
+((have >= 2 * launches)) || die 3 "$pool holds $have launches, $((2 * launches)) are needed"
+RANDOM=1
+echo "place,what,trials,found,percent,aim_percent,met,launches_a_side,pool_launches" >"$csv"
+echo "$have launches in $pool, $launches a side"
+judge_pairs
+judge_slowdowns
+exit "$missed"
