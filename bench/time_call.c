@@ -10,7 +10,7 @@ size_t bench_time_call(struct run *run, void (*call)(struct run *run), double ca
     /* static: a call that fails leaves through bench_fail, past this frame, and run->variant is still used then */
     static struct variant timed;
     static struct options limited;
-    size_t noted = strlen(session->outcome->reason);
+    size_t noted = strlen(session->note);
     timed = *variant;
     timed.run = call;
     timed.measure = NULL;
@@ -21,6 +21,6 @@ size_t bench_time_call(struct run *run, void (*call)(struct run *run), double ca
     size_t count = time_variant(session, seconds);
     run->variant = variant;
     session->options = options;
-    session->outcome->reason[noted] = '\0'; /* a cap that was reached is the caller's plan */
+    session->note[noted] = '\0'; /* a cap that was reached is the caller's plan */
     return count;
 }

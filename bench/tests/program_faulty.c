@@ -48,6 +48,19 @@ static void remark(struct run *run) {
     bench_note(run, "found %d", 3);
     bench_note(run, "of %d", 4);
 }
+/* Never settles: the time cap ends it. */
+static void restless(struct run *run) {
+    static unsigned calls;
+    usleep(calls++ % 2 == 0 ? 10 : 2000);
+    well(run);
+}
+static void lend(struct run *run) {
+    double *seconds;
+    size_t count = bench_time_call(run, restless, 0.02, &seconds);
+    free(seconds);
+    bench_report_plain(run, METRIC_ratio, 1, (struct limit){0, NULL});
+    bench_note(run, "took %s", count > 0 ? "some" : "none");
+}
 static const char *decline(const struct run *run) {
     return run->value[AXIS_SIZE] > 1 ? "only size 1" : NULL;
 }
@@ -74,6 +87,7 @@ static const struct variant variants[] = {{.name = "first", .backend = "c", .run
                                           {.name = "hog", .backend = "c", .setup = hog, .run = well},
                                           {.name = "decline", .backend = "c", .decline = decline, .run = well},
                                           {.name = "remark", .backend = "c", .setup = remark, .run = well},
+                                          {.name = "lend", .backend = "c", .measure = lend},
                                           {.name = "last", .backend = "c", .run = well},
                                           {0}};
 const struct bench bench = {.suite = "bench", .name = "faulty", .question = "What becomes of a bad case?",

@@ -8,14 +8,19 @@
    gives. Memory: what runs at one time, 132 x 128 x 256 near a square, reads 2 x 2080 x k x 2 bytes, 16 times over:
    1.1 GB, 0.23 ms, hidden.
 
-   NOTES, on an H200 limited by its power, each variant running alone until clock and power have settled
-   - m = n = k = 8192: tiles of 128 x 256 in pairs along m 684 TFLOP/s, 256 x 128 676, 128 x 128 in pairs 647, the
-     library's best guess 689. Four blocks a cluster fit 120 multiprocessors alone: 607. Three warpgroups that multiply
-     would do with less traffic, but 512 threads leave the compiler 128 registers for 128 sums.
-   - No difference: which operand of a product is the instruction's A (the other's n is contiguous, or not), 3 stages
-     and buffers for a whole tile in place of 4 and half of one, waiting for each stage's instructions in place of the
-     last but one's, an evict-first hint for C.
-   - Counted by ncu: per product 1.26 GB from memory, as the floor says, 9.8 GB of L2 reads, 2.20 M clocks.
+   NOTES, on an H200 limited by its power, each variant running alone until clock and power have settled; TFLOP/s with
+   m = n = k = 8192 but where another size is named
+   - 687 with LARGE, the library's best guess 692 and its first 671 to 682; at 4096 724 and 728. At 3072 LARGE ends with
+     a wave of a fifth, 587; MEDIUM fills its waves, 750; the library has a tile of 192 x 192, 758.
+   - In clocks both are the same: 2.17 M at 8192, 0.284 M at 4096. L2 reads are not: 9.8 GB, the library's 7.8 to 8.1.
+   - Other tiles, against 679 to 684 of 128 x 256 then: 256 x 128 676, 128 x 128 in pairs 647. Four blocks a cluster fit
+     on 120 multiprocessors alone: 607. Three warpgroups that multiply would do with less traffic, but 512 threads leave
+     the compiler 128 registers for 128 sums.
+   - No difference: which operand is the instruction's A, 3 stages and buffers for a whole tile in place of 4 and half
+     of one (690; worse where few tiles run), waiting for each stage's instructions in place of the last but one's, an
+     evict-first hint for C. Bands of 8 read 1.23 GB from memory, of 4 or 16 1.5 GB, of 1 2.4 GB.
+   - 1 % came from fewer instructions a stage (86, now 60): the warpgroup's number by a shuffle and sums on descriptors
+     in place of addresses keep them in uniform registers; and from divisions left to the copying warp.
  * needs: cuda
  */
 #include "kernels/lib/gemm_wgmma_kernel.h"
