@@ -66,6 +66,7 @@ static int axis_index(const char *name) {
 }
 
 static void set_axis(struct options *options, char letter, const char *name, const char *list) {
+    static char lists[AXES_MAX][LIST_SIZE];
     char reason[REASON_SIZE];
     struct values values;
     int index = axis_index(name);
@@ -73,10 +74,12 @@ static void set_axis(struct options *options, char letter, const char *name, con
         if (speaks()) fprintf(stderr, "%s: -%c means nothing here: there is no axis %s\n", bench.name, letter, name);
         return;
     }
+    if (strlen(list) >= LIST_SIZE) die(EXIT_USAGE, "-%c: '%.60s..' is too long", letter, list);
     if (options->axis_list[index] != NULL) die(EXIT_USAGE, "-%c: '%s' goes not with --%s", letter, list, name);
     if (!values_expand(&bench.axes[index], list, &values, reason)) die(EXIT_USAGE, "-%c: %s", letter, reason);
     free(values.value);
-    options->axis_list[index] = strdup(list);
+    snprintf(lists[index], sizeof lists[index], "%s", list);
+    options->axis_list[index] = lists[index];
 }
 
 /* -b alone is that one size. */

@@ -110,17 +110,19 @@ static bool find_broken(char *reason) {
     return false;
 }
 
-/* At the time limit: the ranks that are silent, else those that are behind the one that is furthest. */
-static void blame(char *reason) {
+/* How long a rank has to be silent to count as stopped. */
+static double long_enough(void) { return silence < life.limit / 2 ? silence : life.limit / 2; }
+
+/* At the time limit: the ranks that are silent, and those that are behind this one. false: it is nobody's fault yet. */
+static bool blame(char *reason) {
     double now = bench_seconds();
     const struct message own = message_of(KIND_BEAT, "");
     int length = snprintf(reason, REASON_SIZE, "took longer than %g s, in %s on rank %d on %s", life.limit,
                           phase_names[own.phase], life.rank, life.host);
     int named = 0;
-    double enough = silence < life.limit / 2 ? silence : life.limit / 2;
     for (size_t i = 0; i < line_count() && length < REASON_SIZE && named < 4; i++) {
         const struct line *line = &life.lines[i];
-        bool silent = line->last.kind != 0 && !line->left && now - line->heard > enough;
+        bool silent = line->last.kind != 0 && !line->left && now - line->heard > long_enough();
         bool behind = line->last.kind != 0 && (line->last.current < own.current ||
                       (line->last.current == own.current && line->last.phase < own.phase));
         if (silent)
@@ -134,6 +136,7 @@ static void blame(char *reason) {
                                line->last.rank, line->last.host, phase_names[line->last.phase]);
         named += silent || behind || line->left;
     }
+    return named > 0;
 }
 
 static void take_message(struct line *line, const struct message *message) {
@@ -224,9 +227,9 @@ static void judge(void) {
     bool writes = life.rank == 0;
     if (find_broken(reason)) end_launch(STATUS_failed, reason, writes || life.rank == 1);
     if (life.shared == NULL || life.shared->phase == PHASE_IDLE) return;
-    double late = now - life.shared->started - life.limit;
-    if (late < grace * (life.rank < 2 ? life.rank : 2)) return;
-    blame(reason);
+    double late = now - life.shared->started - life.limit, turn = life.rank < 2 ? life.rank : 2;
+    if (late < turn * (long_enough() + grace)) return;
+    if (!blame(reason) && late < turn * (long_enough() + grace) + long_enough()) return; /* stopped a moment ago? */
     if (life.rank == 1 && life.lines[0].socket >= 0 && strcmp(life.lines[0].last.host, life.host) == 0) {
         kill(life.lines[0].last.process, SIGKILL); /* stopped as it is, it holds the lock on the files */
         usleep(300000);

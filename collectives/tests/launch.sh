@@ -11,6 +11,8 @@ open_program() { # NAME; skips the test where the program cannot be launched
     failures=0
     folder=$(mktemp -d) || exit 1
     trap 'rm -rf "$folder"' EXIT
+    results=$folder/results
+    export PLUMBLINE_TEST=$folder # tells our ranks from others'
     # For sanitized builds: what Open MPI itself never frees. Its plug-ins are unloaded by then, so only whole stacks,
     # which the fast unwinder does not give, show whose it is.
     printf 'leak:%s\n' libmpi.so libopen-rte.so libopen-pal.so libpmix.so libevent >"$folder/leaks"
@@ -55,3 +57,40 @@ all_wrong() {
     [ $status -eq 1 ] && has status wrong && [ $(($(count status wrong) + $(count status skipped))) -eq "$(rows)" ]
 }
 skipped_for() { [ $status -eq 0 ] && [ "$(rows)" -eq 1 ] && has status skipped && grep -q "$1" "$folder/out"; }
+
+process_of_rank() { # NUMBER: of the program itself, not of its launcher
+    for id in $(pgrep -f "^$program"); do
+        tr '\0' '\n' <"/proc/$id/environ" 2>/dev/null | grep -q "^OMPI_COMM_WORLD_RANK=$1\$" &&
+            tr '\0' '\n' <"/proc/$id/environ" | grep -q "^PLUMBLINE_TEST=$folder\$" && echo "$id"
+    done
+}
+any_left() { for number in 0 1 2; do process_of_rank $number; done; }
+none_left() { # the kernel may need a moment for the dead
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        [ -z "$(any_left)" ] && return 0
+        sleep 0.3
+    done
+    return 1
+}
+# For ranks that get lost: launches $ranks of $program with the options $long and a time limit of $limit seconds, into
+# the folder $results, waits until the first case is under way, sends a signal to a rank, waits for the end.
+lose() { # SIGNAL RANK
+    rm -rf "$results"
+    timeout 90 mpirun -np "$ranks" --oversubscribe --bind-to none "$program" $long --case-timeout $limit \
+        --out "$results" >"$folder/stdout" 2>"$folder/err" &
+    launched=$!
+    for try in $(seq 100); do
+        grep -q '^start ' "$results/all_reduce.journal" 2>/dev/null && [ -n "$(process_of_rank "$2")" ] && break
+        sleep 0.1
+    done
+    sleep 0.5
+    kill -"$1" $(process_of_rank "$2")
+    begun=$(date +%s)
+    wait $launched
+    status=$?
+    seconds=$(($(date +%s) - begun))
+    cp "$results/all_reduce.csv" "$folder/out"
+}
+one_row() { # STATUS WORDS OF THE REASON
+    [ $status -ne 0 ] && [ "$(rows)" -eq 1 ] && has status "$1" && grep -q "$2" "$folder/out"
+}

@@ -7,10 +7,12 @@ open_program all_reduce
 "$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
 devices=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 [ "$devices" -gt 0 ] || devices=1
-device="--preset smoke --place device --ranks max"
+device="--preset smoke --place device --ranks max --variant nccl,nccl_registered,nccl_symmetric,nccl_aggregated"
 
 launch -np "$devices" "$program" $device
 expect "smoke on $devices devices is exact" all_exact
+expect "the algorithm is told" [ "$(grep -cE 'algorithm [A-Z]+, protocol [A-Z0-9]+|symmetric kernel' "$folder/out")" -gt 0 ]
+expect "the first call stands apart" has metric first_call
 
 for dtype in fp64 fp32 bf16 fp16 fp8_e4m3 fp8_e5m2 int8 int32 uint8; do
     launch -np "$devices" "$program" $device --bytes 8,40k --dtype $dtype --operation sum,prod,min,max,avg \
@@ -20,11 +22,20 @@ done
 
 launch -np "$devices" "$program" $device --bytes 8,1m --cache hot --in-place all
 expect "captured calls are exact" all_exact
+launch -np "$devices" "$program" --preset smoke --place device --variant nccl_paired --bytes 8k,1m --ranks max -G 20
+expect "captured calls are compared with nccl-tests' loop" all_exact
+expect "by a ratio" has metric ratio
+launch -np "$devices" "$program" --preset smoke --place device --variant mpi_device --bytes 8k --ranks max \
+    --in-place out_of_place
+expect "MPI on device memory is exact, or said to be impossible" \
+    [ $status -eq 0 -a "$(count status,error ok,0)" -ge $(($(rows) * ($(count status skipped) == 0))) ]
 launch -np "$devices" "$program" $device --bytes 8,1m --ranks powers
 expect "part of the launch is exact" all_exact
+launch -np "$devices" "$program" $device --bytes 8,1m --ranks 2 --placement all
+expect "every placement is exact" [ $status -eq 0 ]
 launch -np "$devices" "$program" $device --inject-fault --in-place all
 expect "corrupted results are wrong" all_wrong
-launch -np "$((devices + 1))" "$program" $device --bytes 8 --in-place out_of_place
+launch -np "$((devices + 1))" "$program" $device --variant nccl --bytes 8 --in-place out_of_place
 expect "two ranks on one device are skipped" skipped_for "$((devices + 1)) ranks on $devices devices"
 
 [ $failures -eq 0 ]

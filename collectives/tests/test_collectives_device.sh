@@ -18,6 +18,7 @@ for collective in all_gather reduce_scatter broadcast reduce gather scatter all_
     *) placements= ;;
     esac
     [ $collective = send_recv ] && placements="--pattern ring"
+    placements="$placements --backend nccl" # whether MPI takes device memory is asked of all_reduce
     launch -np "$devices" "$program" $device $placements --bytes 96,24000000 \
         --dtype fp64,fp32,bf16,fp16,fp8_e4m3,fp8_e5m2,int8,int32,uint8
     expect "$collective: every format on $devices devices is exact" all_exact
