@@ -12,11 +12,12 @@
    and 4 a row for log_sum_exp. Limit: the FLOP rate of the operands' format.
 
    deterministic=1 asks for the same bits, call after call, the price of which is the difference to deterministic=0.
-   tiled and plain share no sum between tasks and are always deterministic; cudnn adds the gradients of queries with
-   atomics unless asked not to, and then keeps the score gradients of every pair in memory.
+   tiled and plain share no sum between tasks and are always deterministic; flash and cudnn add the gradients of queries
+   with atomics unless asked not to: flash then adds them in a fixed order, for which tiles wait, and cudnn keeps the
+   score gradients of every pair in memory.
 
-   On the host tiled (op/softmax_tiled_backward.c), on a device plain (op/softmax_plain_backward.cu) and cudnn
-   (op/softmax_cudnn_backward.c).
+   On the host tiled (op/softmax_tiled_backward.c), on a device plain (op/softmax_plain_backward.cu), flash
+   (op/softmax_flash_backward.cu) and cudnn (op/softmax_cudnn_backward.c).
 
    Check, at the timed size: 64 rows of forward's output and log_sum_exp, recomputed in fp64 from the operands, and
    then 64 rows of each gradient, one from each of 64 equal strata: op/softmax_backward_reference.c. With

@@ -5,7 +5,7 @@
 /* Presets do not spend their time on more of the plain kernels. */
 static const double plain_flops = 3e11;
 
-static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_cudnn, NULL};
+static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_flash, &softmax_cudnn, NULL};
 
 static const char *decline(const struct run *run) {
     return problem_decline_method(run, backward_pass(run), problem_method(run, device_methods));
@@ -37,6 +37,14 @@ const struct variant cuda_variants[] = {{.name = "plain",
                                          .fetch = problem_fetch,
                                          .release = problem_release_plan,
                                          .covers = covers_plain},
+                                        {.name = "flash",
+                                         .backend = "cuda",
+                                         .place = PLACE_DEVICE,
+                                         .decline = decline,
+                                         .setup = setup,
+                                         .run = enqueue,
+                                         .fetch = problem_fetch,
+                                         .release = problem_release_plan},
                                         {.name = "cudnn",
                                          .backend = "cudnn",
                                          .place = PLACE_DEVICE,

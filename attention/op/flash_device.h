@@ -77,6 +77,7 @@ static __device__ inline uint32_t pack_pair(float low, float high, __half) {
                                                       __half) {                                                        \
         wgmma_fp16_fp32_n##n##_ss(d, a, b, accumulate);                                                                \
     }
+PRODUCT_SS(32)
 PRODUCT_SS(64)
 PRODUCT_SS(80)
 PRODUCT_SS(96)
@@ -97,6 +98,20 @@ PRODUCT_RS(96)
 PRODUCT_RS(128)
 PRODUCT_RS(192)
 PRODUCT_RS(256)
+
+/* D (64 x n) += A B, both in shared memory, B's n contiguous, and for at_bt A's 64. */
+#define PRODUCT_TRANSPOSED(kind, n)                                                                                    \
+    static __device__ __forceinline__ void product_ss_##kind(float(&d)[n / 2], uint64_t a, uint64_t b,                 \
+                                                             bool accumulate, __nv_bfloat16) {                         \
+        wgmma_bf16_##kind##_fp32_n##n##_ss(d, a, b, accumulate);                                                       \
+    }                                                                                                                  \
+    static __device__ __forceinline__ void product_ss_##kind(float(&d)[n / 2], uint64_t a, uint64_t b,                 \
+                                                             bool accumulate, __half) {                                \
+        wgmma_fp16_##kind##_fp32_n##n##_ss(d, a, b, accumulate);                                                       \
+    }
+PRODUCT_TRANSPOSED(bt, 64)
+PRODUCT_TRANSPOSED(bt, 128)
+PRODUCT_TRANSPOSED(at_bt, 128)
 #endif
 
 #endif

@@ -31,6 +31,8 @@
 #include <stdlib.h>
 
 #include "flash_forward.h"
+#include "flash_map.h"
+#include "softmax_flash_backward.h"
 
 enum { CACHE_SECTION = 32 * 1024 * 1024 };
 
@@ -65,6 +67,7 @@ struct detail {
     int work_count, blocks;
     struct attention_buffers bound;
     struct flash_arguments arguments;
+    struct flash_backward *backward; /* NULL: the problem asks for none */
 };
 
 static bool has_options(const struct attention_problem *problem) {
@@ -94,15 +97,8 @@ static const char *decline(const struct attention_problem *problem) {
     if (problem->batch * problem->heads > INT32_MAX / 2 || problem->queries > INT32_MAX / 2 ||
         problem->keys > INT32_MAX / 2)
         return "the flash kernel counts heads and tokens in 31 bits";
-    if (problem->backward) return "the flash kernel has no backward pass";
+    if (problem->backward && flash_backward_decline(problem)) return flash_backward_decline(problem);
     return score_options_decline(problem);
-}
-
-static bool failed(cudaError_t status, const char *what, char *reason) {
-    if (status == cudaSuccess) return false;
-    cudaGetLastError();
-    snprintf(reason, REASON_SIZE, "%s: %s", what, cudaGetErrorString(status));
-    return true;
 }
 
 static const void *function_of(const struct kernel *kernel, enum dtype dtype) {
@@ -163,23 +159,25 @@ static void release(struct attention_plan *plan) {
     if (detail->tiles) mask_tiles_device_free(detail->tiles);
     cudaFree(detail->work);
     cudaFree(detail->taken);
+    flash_backward_release(detail->backward);
     free(detail);
 }
 
 static bool upload_work(struct detail *detail, const struct flash_work *work, char *reason) {
     size_t bytes = (size_t)detail->work_count * sizeof(*work);
-    return !failed(cudaMalloc(&detail->work, bytes), "the list of work", reason) &&
-           !failed(cudaMemcpy(detail->work, work, bytes, cudaMemcpyHostToDevice), "the list of work", reason) &&
-           !failed(cudaMalloc(&detail->taken, 2 * sizeof(unsigned)), "the counters", reason) &&
-           !failed(cudaMemset(detail->taken, 0, 2 * sizeof(unsigned)), "the counters", reason);
+    return !flash_failed(cudaMalloc(&detail->work, bytes), "the list of work", reason) &&
+           !flash_failed(cudaMemcpy(detail->work, work, bytes, cudaMemcpyHostToDevice), "the list of work", reason) &&
+           !flash_failed(cudaMalloc(&detail->taken, 2 * sizeof(unsigned)), "the counters", reason) &&
+           !flash_failed(cudaMemset(detail->taken, 0, 2 * sizeof(unsigned)), "the counters", reason);
 }
 
 /* The rest of prepare, once there is a plan for the chosen kernel. */
 static bool prepare_work(const struct attention_problem *problem, struct detail *detail,
                          const struct mask_tiles *tiles, char *reason) {
     int device = 0, multiprocessors = 0;
-    if (failed(cudaGetDevice(&device), "cudaGetDevice", reason)) return false;
-    if (failed(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "attributes", reason))
+    if (flash_failed(cudaGetDevice(&device), "cudaGetDevice", reason)) return false;
+    if (flash_failed(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device), "attributes",
+                     reason))
         return false;
     int64_t count = problem->batch * problem->heads * tiles->lines;
     if (count > INT32_MAX / 2) {
@@ -221,34 +219,17 @@ static bool prepare(const struct attention_problem *problem, struct attention_pl
     }
     plan->detail = detail;
     detail->kernel = kernel;
-    bool done = !failed(cudaFuncSetAttribute(function_of(kernel, problem->dtype),
-                                             cudaFuncAttributeMaxDynamicSharedMemorySize, kernel->shared_bytes),
-                        "shared memory of the flash kernel", reason) &&
+    bool done = !flash_failed(cudaFuncSetAttribute(function_of(kernel, problem->dtype),
+                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, kernel->shared_bytes),
+                              "shared memory of the flash kernel", reason) &&
                 prepare_work(problem, detail, tiles, reason);
     free(tiles);
+    if (done && problem->backward) {
+        detail->backward = flash_backward_prepare(problem, &plan->backward_workspace, reason);
+        done = detail->backward != NULL;
+    }
     if (!done) release(plan);
     return done;
-}
-
-static bool make_map(CUtensorMap *map, const struct attention_problem *problem, const void *operand,
-                     struct attention_strides stride, int64_t tokens, int64_t heads, int rows, char *reason) {
-    static void *encoder;
-    enum cudaDriverEntryPointQueryResult found;
-    if (!encoder && failed(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encoder, 12000,
-                                                            cudaEnableDefault, &found),
-                           "cuTensorMapEncodeTiled", reason))
-        return false;
-    cuuint64_t extent[4] = {(cuuint64_t)problem->head_dim, (cuuint64_t)tokens, (cuuint64_t)heads,
-                            (cuuint64_t)problem->batch};
-    cuuint64_t bytes[3] = {(cuuint64_t)stride.row * 2, (cuuint64_t)stride.head * 2, (cuuint64_t)stride.batch * 2};
-    cuuint32_t box[4] = {CHUNK, (cuuint32_t)rows, 1, 1}, step[4] = {1, 1, 1, 1};
-    CUresult result = ((PFN_cuTensorMapEncodeTiled_v12000)encoder)(
-        map, problem->dtype == DTYPE_bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4,
-        (void *)operand, extent, bytes, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-        CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (result == CUDA_SUCCESS) return true;
-    snprintf(reason, REASON_SIZE, "cuTensorMapEncodeTiled: error %d (operands at multiples of 16 bytes?)", (int)result);
-    return false;
 }
 
 static bool bind(const struct attention_problem *problem, struct detail *detail,
@@ -256,14 +237,14 @@ static bool bind(const struct attention_problem *problem, struct detail *detail,
     const struct kernel *kernel = detail->kernel;
     struct flash_arguments *arguments = &detail->arguments;
     *arguments = (struct flash_arguments){};
-    if (!make_map(&arguments->query, problem, buffers->query, problem->query, problem->queries, problem->heads,
-                  kernel->queries, reason) ||
-        !make_map(&arguments->key, problem, buffers->key, problem->key, problem->keys, problem->kv_heads, kernel->keys,
-                  reason) ||
-        !make_map(&arguments->value, problem, buffers->value, problem->value, problem->keys, problem->kv_heads,
-                  kernel->keys, reason) ||
-        !make_map(&arguments->output_map, problem, buffers->output, problem->output, problem->queries, problem->heads,
-                  kernel->queries, reason))
+    if (!flash_map(&arguments->query, problem, buffers->query, problem->query, problem->queries, problem->heads,
+                   kernel->queries, reason) ||
+        !flash_map(&arguments->key, problem, buffers->key, problem->key, problem->keys, problem->kv_heads, kernel->keys,
+                   reason) ||
+        !flash_map(&arguments->value, problem, buffers->value, problem->value, problem->keys, problem->kv_heads,
+                   kernel->keys, reason) ||
+        !flash_map(&arguments->output_map, problem, buffers->output, problem->output, problem->queries, problem->heads,
+                   kernel->queries, reason))
         return false;
     arguments->output = buffers->output;
     arguments->log_sum_exp = buffers->log_sum_exp;
@@ -295,10 +276,17 @@ static bool forward(const struct attention_problem *problem, const struct attent
     struct detail *detail = (struct detail *)plan->detail;
     if (!is_bound(detail, buffers) && !bind(problem, detail, buffers, reason)) return false;
     void *arguments[] = {&detail->arguments};
-    return !failed(cudaLaunchKernel(function_of(detail->kernel, problem->dtype), dim3((unsigned)detail->blocks),
-                                    dim3((unsigned)detail->kernel->threads), arguments,
-                                    (size_t)detail->kernel->shared_bytes, stream),
-                   "launch of the flash kernel", reason);
+    return !flash_failed(cudaLaunchKernel(function_of(detail->kernel, problem->dtype), dim3((unsigned)detail->blocks),
+                                          dim3((unsigned)detail->kernel->threads), arguments,
+                                          (size_t)detail->kernel->shared_bytes, stream),
+                         "launch of the flash kernel", reason);
+}
+
+static bool backward(const struct attention_problem *problem, const struct attention_plan *plan,
+                     const struct attention_buffers *buffers, const struct attention_gradients *gradients,
+                     struct CUstream_st *stream, char *reason) {
+    const struct detail *detail = (const struct detail *)plan->detail;
+    return flash_backward_run(detail->backward, problem, buffers, gradients, stream, reason);
 }
 
 extern "C" const struct attention_operator softmax_flash = {.name = "flash",
@@ -307,4 +295,5 @@ extern "C" const struct attention_operator softmax_flash = {.name = "flash",
                                                             .decline = decline,
                                                             .prepare = prepare,
                                                             .forward = forward,
-                                                            .release = release};
+                                                            .release = release,
+                                                            .backward = backward};
