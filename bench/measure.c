@@ -76,12 +76,13 @@ void bench_fail(struct run *run, const char *format, ...) {
 void bench_note(struct run *run, const char *format, ...) {
     struct session *session = session_of(run);
     size_t used = strlen(session->note);
+    char text[sizeof session->note];
     va_list arguments;
     va_start(arguments, format);
-    if (used > 0) used += (size_t)snprintf(session->note + used, sizeof session->note - used, "; ");
-    if (used < sizeof session->note)
-        vsnprintf(session->note + used, sizeof session->note - used, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (strstr(session->note, text) != NULL) return; /* communicators made alike say the same */
+    snprintf(session->note + used, sizeof session->note - used, "%s%s", used > 0 ? "; " : "", text);
 }
 
 static struct figure *new_figure(struct session *session, enum metric metric, struct limit limit) {

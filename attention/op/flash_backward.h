@@ -164,6 +164,7 @@ static __device__ __forceinline__ void backward_step(BACKWARD_SHARE &share, cons
     wgmma_wait<1>();
     wgmma_hold(query_sums);
     backward_hold(probability);
+    __syncwarp(); /* the arrival speaks for what all lanes have read of the rows' numbers */
     flash_warp_arrive(&barriers->gradient_empty[stage]);
     backward_add<BACKWARD_ARGUMENTS>(share, query_sums, query_tile, entry);
     wgmma_wait<0>();

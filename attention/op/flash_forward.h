@@ -196,10 +196,11 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
     wgmma_wait<0>();
     wgmma_hold(share.output);
     flash_warp_arrive(&barriers->value_empty[previous]);
-    if (BEGINS) return;
+    if constexpr (!BEGINS) {
 #pragma unroll
-    for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] *= share.correction[i / 2 % 2];
-    flash_pack<element, TILE_KEYS>(share.probability, share.score);
+        for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] *= share.correction[i / 2 % 2];
+        flash_pack<element, TILE_KEYS>(share.probability, share.score);
+    }
 }
 
 /* The first key tile of a query tile, with nothing to overlap. */
@@ -286,6 +287,7 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
         flash_finish<OPTIONS>(share.arguments, &share.rows, work, share.row, OPTIONS ? 1 : share.arguments->factor,
                               share.correction);
         struct flash_work done = *work;
+        __syncwarp(); /* all lanes have read it */
         flash_warp_arrive(&barriers->work_empty[work - barriers->work]);
         if (!CONTINUE) flash_drain(share, accumulate);
         work = flash_next(share, &tile);

@@ -30,10 +30,16 @@ static size_t offer(const struct plot *plot, const struct point *point, struct h
     return count;
 }
 
+static int ranks_of(const struct point *point) { return atoi(point->row->field[COLUMN_ranks]); }
+
 size_t headlines_find(const struct plot *plot, struct headline *headlines, size_t most) {
     size_t count = 0;
+    int ranks = 0; /* of the widest: what one rank says to itself is no headline where there are several */
     for (size_t i = 0; i < plot->point_count; i++)
-        if (plot->points[i].row->better != NEITHER) count = offer(plot, &plot->points[i], headlines, count, most);
+        if (ranks_of(&plot->points[i]) > ranks) ranks = ranks_of(&plot->points[i]);
+    for (size_t i = 0; i < plot->point_count; i++)
+        if (plot->points[i].row->better != NEITHER && ranks_of(&plot->points[i]) == ranks)
+            count = offer(plot, &plot->points[i], headlines, count, most);
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < count; j++) {
             const struct point *a = headlines[i].point, *b = headlines[j].point;
