@@ -21,9 +21,9 @@
    - output through stmatrix and the copy engine instead of stores of registers, work fetched ahead by a thread of its
      own: +10 % at 512 keys.
    - sections of few heads instead of longest first: +5 % for full masks at 512 .. 2k, -5 % for causal ones.
-   - warpgroups taking turns at the tensor cores (named barriers): nothing, -1 % at head_dim 128.
+   - warpgroups taking turns at the tensor cores (named barriers): less than 1 % either way.
    - rescaling the output only where a maximum has changed: nothing.
-   - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -4 % from 4k.
+   - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -3 to -11 % from 4k.
    - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %. */
 #include <cuda_runtime.h>
 #include <math.h>

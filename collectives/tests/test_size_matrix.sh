@@ -35,9 +35,9 @@ printf '1 2\n3 4\n' >"$folder/one"
 printf '1 2\n3 5\n' >"$folder/other"
 launch -np 1 "$program" $host --bytes 64 --file "$folder/one" : -np 1 "$program" $host --bytes 64 --file "$folder/one"
 expect "two ranks, one matrix" all_exact
-ln -s one "$folder/link"
-launch -np 1 sh -c "cd '$folder' && cp one mine && exec '$program' $host --bytes 64 --file mine" : \
-    -np 1 sh -c "mkdir -p '$folder/b' && cd '$folder/b' && cp ../other mine && exec '$program' $host --bytes 64 --file mine"
+absolute=$(realpath "$program")
+launch -np 1 sh -c "cd '$folder' && cp one mine && exec '$absolute' $host --bytes 64 --file mine" : \
+    -np 1 sh -c "mkdir -p '$folder/b' && cd '$folder/b' && cp ../other mine && exec '$absolute' $host --bytes 64 --file mine"
 expect "different matrices of one name fail" [ $status -ne 0 ]
 expect "and are said to differ" grep -q "the ranks have read different matrices" "$folder/out"
 
