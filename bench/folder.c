@@ -159,13 +159,15 @@ static void check_presence(void) {
     }
 }
 
-static void open_files(void) {
+/* first: by who began the run. Others take over from a rank that has died, whose files the system may close a moment
+   after the connection that told of its death. */
+static void open_files(bool first) {
     for (int file = 0; file < FILE_COUNT; file++) {
         descriptor[file] = open(path[file], O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         if (descriptor[file] < 0) fail((enum file)file);
     }
-    if (flock(descriptor[FILE_JOURNAL], LOCK_EX | LOCK_NB) != 0)
-        die(EXIT_USAGE, "%s: another run is writing here", path[FILE_JOURNAL]);
+    for (int tries = first ? 1 : 25; flock(descriptor[FILE_JOURNAL], LOCK_EX | LOCK_NB) != 0; usleep(20000))
+        if (--tries == 0) die(EXIT_USAGE, "%s: another run is writing here", path[FILE_JOURNAL]);
 }
 
 static void open_rows(const struct options *options, bool first) {
@@ -184,7 +186,7 @@ static void open_rows(const struct options *options, bool first) {
         if (first && !manifest_write(options->out, options->command_line, reason)) die(EXIT_USAGE, "%s", reason);
         if (first && !manifest_check(options->out, reason)) die(EXIT_USAGE, "%s", reason);
         check_presence();
-        open_files();
+        open_files(first);
         drop_torn_line();
         if (size_of(FILE_JOURNAL) > 0) {
             check_header(FILE_CSV, &headers[0]);
