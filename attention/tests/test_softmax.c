@@ -1,19 +1,12 @@
 /* test_softmax.c: the host's operators, every row of every head, against the definition written down once more here;
    and the check of the programs against results that are wrong. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "operands.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "attention/op/attention.h"
 #include "bench/blas.h"
 #include "bench/check.h"
-#include "bench/random.h"
 
 static const struct attention_operator *const operators[] = {&softmax_tiled, &softmax_blas};
 
@@ -22,38 +15,15 @@ struct problem {
     float *query, *key, *value, *output, *log_sum_exp;
 };
 
-static float *numbers(size_t count, uint64_t stream, float scale) {
-    float *array = aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64);
-    assert_non_null(array);
-    for (size_t i = 0; i < count; i++) array[i] = scale * (float)random_normal(7, stream, i);
-    return array;
-}
-
-/* Packed fp32 operands; heads that are not grouped, one batch, one thread until the caller says otherwise. */
-static struct attention_problem shape_of(int64_t heads, int64_t queries, int64_t keys, int64_t head_dim,
-                                         const struct mask *mask) {
-    struct attention_problem shape = {.batch = 1,
-                                      .heads = heads,
-                                      .kv_heads = heads,
-                                      .queries = queries,
-                                      .keys = keys,
-                                      .head_dim = head_dim,
-                                      .dtype = DTYPE_fp32,
-                                      .mask = mask,
-                                      .threads = 1};
-    attention_pack(&shape);
-    return shape;
-}
-
 /* Operands, N(0,1), of the strides that the shape has. */
 static struct problem problem_make(const struct attention_problem *shape) {
     size_t queries = attention_query_count(shape), keys = attention_key_count(shape);
     return (struct problem){.shape = *shape,
-                            .query = numbers(queries, 1, 1),
-                            .key = numbers(keys, 2, 1),
-                            .value = numbers(keys, 3, 1),
-                            .output = numbers(queries, 4, 1),
-                            .log_sum_exp = numbers(queries, 5, 1)};
+                            .query = operand_new(DTYPE_fp32, queries, 1, 1),
+                            .key = operand_new(DTYPE_fp32, keys, 2, 1),
+                            .value = operand_new(DTYPE_fp32, keys, 3, 1),
+                            .output = operand_new(DTYPE_fp32, queries, 4, 1),
+                            .log_sum_exp = operand_new(DTYPE_fp32, queries, 5, 1)};
 }
 
 static void problem_free(struct problem *problem) {
@@ -74,9 +44,7 @@ static void forward(const struct attention_operator *method, const struct proble
     assert_null(method->decline(&problem->shape));
     assert_true(method->prepare(&problem->shape, &plan, reason));
     struct attention_buffers buffers = buffers_of(problem);
-    buffers.workspace = aligned_alloc(64, (plan.workspace + 63) / 64 * 64);
-    assert_non_null(buffers.workspace);
-    memset(buffers.workspace, 0xff, plan.workspace);
+    buffers.workspace = workspace_new(plan.workspace);
     size_t count = attention_query_count(&problem->shape);
     memset(problem->output, 0xff, count * sizeof(float));
     memset(problem->log_sum_exp, 0xff, count / (size_t)problem->shape.head_dim * sizeof(float));
@@ -227,7 +195,8 @@ static void test_strides(void **state) {
     attention_pack(&shape);
     shape.query = shape.key = shape.value = (struct attention_strides){TOKENS * ROW, HEAD_DIM, ROW};
     struct problem problem = problem_make(&shape);
-    float *fused = numbers(BATCH * TOKENS * ROW, 9, 1), *own[] = {problem.query, problem.key, problem.value};
+    float *fused = operand_new(DTYPE_fp32, BATCH * TOKENS * ROW, 9, 1);
+    float *own[] = {problem.query, problem.key, problem.value};
     problem.query = fused, problem.key = fused + HEADS * HEAD_DIM, problem.value = fused + 2 * HEADS * HEAD_DIM;
     for (size_t i = 0; i < ARRAY_LENGTH(operators); i++) check_operator(operators[i], &problem);
     problem.query = own[0], problem.key = own[1], problem.value = own[2];
@@ -308,96 +277,6 @@ static void test_check(void **state) {
     mask_free(mask);
 }
 
-/* Every row against attention_reference_row, which the programs' check uses too: bf16, and the options. */
-static void check_with_reference(struct attention_problem shape, double tolerance) {
-    struct attention_plan plan = {0};
-    char reason[REASON_SIZE] = "";
-    size_t queries = attention_query_count(&shape), keys = attention_key_count(&shape), size = dtype_size(shape.dtype);
-    size_t rows = queries / (size_t)shape.head_dim;
-    struct problem fp32 = problem_make(&shape);
-    float *sink = numbers((size_t)shape.heads, 11, 1), *gate = numbers(rows, 12, 2);
-    void *query = malloc(queries * size), *key = malloc(keys * size), *value = malloc(keys * size);
-    void *output = malloc(queries * size);
-    assert_true(query && key && value && output);
-    for (size_t i = 0; i < queries; i++) dtype_store(shape.dtype, query, i, (double)fp32.query[i]);
-    for (size_t i = 0; i < keys; i++) dtype_store(shape.dtype, key, i, (double)fp32.key[i]);
-    for (size_t i = 0; i < keys; i++) dtype_store(shape.dtype, value, i, (double)fp32.value[i]);
-    struct attention_buffers buffers = {.query = query, .key = key, .value = value, .output = output,
-                                        .log_sum_exp = fp32.log_sum_exp, .sink = sink, .gate = gate};
-    assert_null(softmax_tiled.decline(&shape));
-    assert_true(softmax_tiled.prepare(&shape, &plan, reason));
-    buffers.workspace = aligned_alloc(64, (plan.workspace + 63) / 64 * 64);
-    assert_non_null(buffers.workspace);
-    memset(buffers.workspace, 0xff, plan.workspace);
-    memset(output, 0xff, queries * size);
-    assert_true(softmax_tiled.forward(&shape, &plan, &buffers, NULL, reason));
-    for (size_t row = 0; row < rows; row++) {
-        double expected[ATTENTION_HEAD_DIM_MAX], magnitude, log_sum_exp;
-        int64_t batch = (int64_t)row / shape.queries / shape.heads, head = (int64_t)row / shape.queries % shape.heads;
-        attention_reference_row(&shape, &buffers, batch, head, (int64_t)row % shape.queries, expected, &magnitude,
-                                &log_sum_exp);
-        struct difference difference = {0};
-        for (int64_t d = 0; d < shape.head_dim; d++)
-            difference_add(&difference, dtype_load(shape.dtype, output, row * (size_t)shape.head_dim + (size_t)d),
-                           expected[d]);
-        difference.reference_squared = fmax(difference.reference_squared, magnitude * magnitude);
-        double found = (double)fp32.log_sum_exp[row];
-        assert_true(difference_relative(&difference) <= tolerance);
-        assert_true(found == log_sum_exp || fabs(found - log_sum_exp) <= 2e-5 * fmax(1, fabs(log_sum_exp)));
-    }
-    softmax_tiled.release(&plan);
-    free(buffers.workspace), free(query), free(key), free(value), free(output), free(sink), free(gate);
-    problem_free(&fp32);
-}
-
-static void test_options(void **state) {
-    (void)state;
-    static const struct attention_options options[] = {
-        {0}, {.soft_cap = 2}, {.alibi = true}, {.sink = true}, {.gate = true}, {.clip_low = -0.02f, .clip_high = 1.02f},
-        {.clip_low = -0.001f, .clip_high = 1.5f, .soft_cap = 1, .alibi = true, .sink = true, .gate = true}};
-    static const int64_t lengths[][2] = {{1, 1}, {70, 200}, {150, 90}, {49, 257}};
-    static const int64_t head_dims[] = {64, 96, 33, 128};
-    for (size_t o = 0; o < ARRAY_LENGTH(options); o++)
-        for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
-            struct mask *mask = mask_new(i % 2 ? MASK_causal_sliding : MASK_causal, lengths[i][0], lengths[i][1], 40);
-            struct attention_problem shape = shape_of(4, lengths[i][0], lengths[i][1], head_dims[(o + i) % 4], mask);
-            shape.kv_heads = 2;
-            shape.batch = 1 + (int64_t)i % 2;
-            shape.options = options[o];
-            attention_pack(&shape);
-            check_with_reference(shape, 64 * 0x1p-23);
-            shape.dtype = DTYPE_bf16;
-            check_with_reference(shape, 2 * dtype_epsilon(DTYPE_bf16));
-            shape.scale = -shape.scale;
-            check_with_reference(shape, 2 * dtype_epsilon(DTYPE_bf16));
-            mask_free(mask);
-        }
-}
-
-/* The definition of the options by hand: two keys, one query. */
-static void test_option_definitions(void **state) {
-    (void)state;
-    struct mask *mask = mask_new(MASK_full, 1, 2, 0);
-    struct attention_problem shape = shape_of(1, 1, 2, 1, mask);
-    float query = 1, keys[] = {1, 2}, values[] = {1, 0}, sink = 0.5f, gate = 0, log_sum_exp_found;
-    struct attention_buffers buffers = {.query = &query, .key = keys, .value = values, .sink = &sink, .gate = &gate,
-                                        .log_sum_exp = &log_sum_exp_found};
-    double output, magnitude, log_sum_exp;
-    shape.scale = 1;
-    shape.options = (struct attention_options){.sink = true};
-    attention_reference_row(&shape, &buffers, 0, 0, 0, &output, &magnitude, &log_sum_exp);
-    assert_true(fabs(output - exp(1) / (exp(1) + exp(2) + exp(0.5))) < 1e-12);
-    assert_true(fabs(log_sum_exp - log(exp(1) + exp(2) + exp(0.5))) < 1e-12);
-    shape.options = (struct attention_options){.soft_cap = 1, .alibi = true, .gate = true};
-    attention_reference_row(&shape, &buffers, 0, 0, 0, &output, &magnitude, &log_sum_exp);
-    double first = exp(tanh(1) - 0x1p-8), second = exp(tanh(2));
-    assert_true(fabs(output - 0.5 * first / (first + second)) < 1e-12);
-    shape.options = (struct attention_options){.clip_low = -0.5f, .clip_high = 1.5f};
-    attention_reference_row(&shape, &buffers, 0, 0, 0, &output, &magnitude, &log_sum_exp);
-    assert_true(fabs(output - (2 / (1 + exp(1)) - 0.5)) < 1e-12);
-    mask_free(mask);
-}
-
 static void test_counts(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_causal, 4, 4, 0);
@@ -418,7 +297,6 @@ int main(void) {
         cmocka_unit_test(test_lists_of_pieces), cmocka_unit_test(test_strides),
         cmocka_unit_test(test_extreme_scores), cmocka_unit_test(test_nan),
         cmocka_unit_test(test_check),          cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_options),        cmocka_unit_test(test_option_definitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,12 @@
 /* test_softmax_backward.c: gradients. The reference against central differences of the forward definition, in double;
    the host's operator against the reference, every row of every head; the check of the programs against results that
    are wrong. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "operands.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "attention/op/attention.h"
 #include "bench/check.h"
-#include "bench/random.h"
 
 static const struct attention_operator *const operators[] = {&softmax_tiled};
 
@@ -23,27 +16,10 @@ struct problem {
     struct attention_gradients gradients;
 };
 
-static void *numbers(enum dtype dtype, size_t count, uint64_t stream) {
-    void *array = aligned_alloc(64, (count * dtype_size(dtype) + 63) / 64 * 64);
-    assert_non_null(array);
-    for (size_t i = 0; i < count; i++) dtype_store(dtype, array, i, random_normal(11, stream, i));
-    return array;
-}
-
-static struct attention_problem shape_of(int64_t heads, int64_t queries, int64_t keys, int64_t head_dim,
-                                         const struct mask *mask) {
-    struct attention_problem shape = {.batch = 1,
-                                      .heads = heads,
-                                      .kv_heads = heads,
-                                      .queries = queries,
-                                      .keys = keys,
-                                      .head_dim = head_dim,
-                                      .dtype = DTYPE_fp32,
-                                      .mask = mask,
-                                      .threads = 1,
-                                      .backward = true,
-                                      .deterministic = true};
-    attention_pack(&shape);
+static struct attention_problem backward_shape(int64_t heads, int64_t queries, int64_t keys, int64_t head_dim,
+                                               const struct mask *mask) {
+    struct attention_problem shape = shape_of(heads, queries, keys, head_dim, mask);
+    shape.backward = shape.deterministic = true;
     return shape;
 }
 
@@ -51,15 +27,15 @@ static struct problem problem_make(const struct attention_problem *shape) {
     size_t queries = attention_query_count(shape), keys = attention_key_count(shape);
     enum dtype dtype = shape->dtype;
     return (struct problem){.shape = *shape,
-                            .buffers = {.query = numbers(dtype, queries, 1),
-                                        .key = numbers(dtype, keys, 2),
-                                        .value = numbers(dtype, keys, 3),
-                                        .output = numbers(dtype, queries, 4),
-                                        .log_sum_exp = numbers(DTYPE_fp32, queries, 5)},
-                            .gradients = {.output_gradient = numbers(dtype, queries, 6),
-                                          .query_gradient = numbers(dtype, queries, 7),
-                                          .key_gradient = numbers(dtype, keys, 8),
-                                          .value_gradient = numbers(dtype, keys, 9)}};
+                            .buffers = {.query = operand_new(dtype, queries, 1, 1),
+                                        .key = operand_new(dtype, keys, 2, 1),
+                                        .value = operand_new(dtype, keys, 3, 1),
+                                        .output = operand_new(dtype, queries, 4, 1),
+                                        .log_sum_exp = operand_new(DTYPE_fp32, queries, 5, 1)},
+                            .gradients = {.output_gradient = operand_new(dtype, queries, 6, 1),
+                                          .query_gradient = operand_new(dtype, queries, 7, 1),
+                                          .key_gradient = operand_new(dtype, keys, 8, 1),
+                                          .value_gradient = operand_new(dtype, keys, 9, 1)}};
 }
 
 static void problem_free(struct problem *problem) {
@@ -146,7 +122,7 @@ static void test_central_differences(void **state) {
     for (int name = 0; name < MASK_COUNT; name++)
         for (size_t i = 0; i < ARRAY_LENGTH(lengths) && has_backward((enum mask_name)name); i++) {
             struct mask *mask = mask_new((enum mask_name)name, lengths[i][0], lengths[i][1], 2);
-            struct attention_problem shape = shape_of(2, lengths[i][0], lengths[i][1], 3, mask);
+            struct attention_problem shape = backward_shape(2, lengths[i][0], lengths[i][1], 3, mask);
             shape.batch = 2;
             shape.kv_heads = 1 + name % 2;
             check_differences(shape);
@@ -161,9 +137,7 @@ static void backward(const struct attention_operator *method, struct problem *pr
     assert_true(method->prepare(&problem->shape, &plan, reason));
     if (define) define_forward(problem);
     struct attention_gradients *gradients = &problem->gradients;
-    gradients->workspace = aligned_alloc(64, (plan.backward_workspace + 63) / 64 * 64);
-    assert_non_null(gradients->workspace);
-    memset(gradients->workspace, 0xff, plan.backward_workspace);
+    gradients->workspace = workspace_new(plan.backward_workspace);
     memset(gradients->query_gradient, 0xff, attention_query_count(&problem->shape) * sizeof(float));
     memset(gradients->key_gradient, 0xff, attention_key_count(&problem->shape) * sizeof(float));
     memset(gradients->value_gradient, 0xff, attention_key_count(&problem->shape) * sizeof(float));
@@ -238,7 +212,7 @@ static void test_shapes(void **state) {
         for (size_t q = 0; q < ARRAY_LENGTH(queries) && has_backward((enum mask_name)name); q++)
             for (size_t k = 0; k < ARRAY_LENGTH(keys); k++, number++) {
                 struct mask *mask = mask_new((enum mask_name)name, queries[q], keys[k], number % 2 ? 20 : 130);
-                struct attention_problem shape = shape_of(2, queries[q], keys[k], head_dims[number % 5], mask);
+                struct attention_problem shape = backward_shape(2, queries[q], keys[k], head_dims[number % 5], mask);
                 shape.batch = 1 + number % 2;
                 shape.kv_heads = 1 + number / 2 % 2;
                 shape.threads = 1 + number % 3;
@@ -250,7 +224,7 @@ static void test_shapes(void **state) {
 static void test_grouped_heads(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_causal, 70, 70, 0);
-    struct attention_problem shape = shape_of(6, 70, 70, 16, mask);
+    struct attention_problem shape = backward_shape(6, 70, 70, 16, mask);
     shape.batch = shape.threads = 2;
     for (shape.kv_heads = 1; shape.kv_heads <= 6; shape.kv_heads++)
         if (6 % shape.kv_heads == 0) check_shape(shape);
@@ -270,13 +244,13 @@ static void test_lists_of_pieces(void **state) {
                         .keys = 150,
                         .piece_count = ARRAY_LENGTH(pieces),
                         .piece = pieces};
-    check_shape(shape_of(2, 150, 150, 24, &mask));
+    check_shape(backward_shape(2, 150, 150, 24, &mask));
 }
 
 static void test_sees_nothing(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_causal, 100, 40, 0); /* the first 60 queries stand before every key */
-    struct attention_problem shape = shape_of(1, 100, 40, 8, mask);
+    struct attention_problem shape = backward_shape(1, 100, 40, 8, mask);
     struct problem problem = problem_make(&shape);
     backward(&softmax_tiled, &problem, true);
     const float *gradient = problem.gradients.query_gradient, *output = problem.buffers.output;
@@ -290,7 +264,7 @@ static void test_sees_nothing(void **state) {
 static void test_extreme_scores(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_full, 50, 200, 0);
-    struct attention_problem shape = shape_of(1, 50, 200, 16, mask);
+    struct attention_problem shape = backward_shape(1, 50, 200, 16, mask);
     shape.scale = 1;
     struct problem problem = problem_make(&shape);
     float *query = (float *)problem.buffers.query, *key = (float *)problem.buffers.key;
@@ -311,7 +285,7 @@ static void test_extreme_scores(void **state) {
 static void test_deterministic(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_causal, 333, 333, 0);
-    struct attention_problem shape = shape_of(4, 333, 333, 32, mask);
+    struct attention_problem shape = backward_shape(4, 333, 333, 32, mask);
     shape.kv_heads = 2;
     attention_pack(&shape);
     struct problem one = problem_make(&shape), three = problem_make(&shape);
@@ -340,7 +314,7 @@ static double check_error(const struct problem *problem, double *tolerance) {
 static void test_check(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_causal_sliding, 200, 200, 90);
-    struct attention_problem shape = shape_of(4, 200, 200, 16, mask);
+    struct attention_problem shape = backward_shape(4, 200, 200, 16, mask);
     shape.kv_heads = 2;
     shape.threads = 2;
     attention_pack(&shape);
@@ -372,7 +346,7 @@ static void test_check(void **state) {
 static void test_counts(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_causal, 4, 4, 0);
-    struct attention_problem shape = shape_of(6, 4, 4, 8, mask);
+    struct attention_problem shape = backward_shape(6, 4, 4, 8, mask);
     shape.batch = 2;
     shape.kv_heads = 3;
     shape.dtype = DTYPE_bf16;
