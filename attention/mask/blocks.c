@@ -22,6 +22,7 @@ struct choice {
     uint64_t *bits;
     float *query, *key;  /* [block][POOLED_DIM] of one head */
     uint32_t *rank;      /* of each key block for one query block; 0: not a candidate */
+    uint32_t *group;     /* rank of each group of key blocks, likewise */
     int64_t first_block; /* key block in which the first query stands */
     bool padded;         /* block row 0 stands in front of every key */
 };
@@ -84,13 +85,11 @@ static uint32_t rank_of(float score) {
     return (bits >> 31 ? ~bits : bits | UINT32_C(1) << 31) | 1;
 }
 
-static void rank_blocks(struct choice *choice, int64_t block, int64_t begin, int64_t end) {
-    const float *query = choice->query + block * POOLED_DIM;
-    for (int64_t i = begin; i < end; i++) {
-        float score = 0;
-        for (int d = 0; d < POOLED_DIM; d++) score += query[d] * choice->key[i * POOLED_DIM + d];
-        choice->rank[i] = rank_of(score);
-    }
+static float score_of(const struct choice *choice, int64_t query, int64_t key) {
+    float score = 0;
+    for (int d = 0; d < POOLED_DIM; d++)
+        score += choice->query[query * POOLED_DIM + d] * choice->key[key * POOLED_DIM + d];
+    return score;
 }
 
 static void set_bit(struct choice *choice, int64_t head, int64_t row, int64_t block) {
@@ -132,14 +131,11 @@ static int64_t kept_count(const struct mask *mask) {
 /* Groups of GROUP blocks compete with the mean of their vectors; blocks outside the best groups are no candidates. */
 static void leave_best_groups(struct choice *choice, int64_t block, int64_t candidates, int64_t groups_kept) {
     int64_t groups = (candidates + GROUP - 1) / GROUP;
-    uint32_t *rank = calloc((size_t)groups, sizeof(*rank));
-    if (!rank) return; /* the choice is then that of landmark_blocks */
+    uint32_t *rank = choice->group;
     for (int64_t g = 0; g < groups; g++) {
         int64_t begin = g * GROUP, end = mask_least(candidates, begin + GROUP);
         float score = 0;
-        for (int64_t i = begin; i < end; i++)
-            for (int d = 0; d < POOLED_DIM; d++)
-                score += choice->query[block * POOLED_DIM + d] * choice->key[i * POOLED_DIM + d];
+        for (int64_t i = begin; i < end; i++) score += score_of(choice, block, i);
         rank[g] = rank_of(score / (float)(end - begin));
     }
     int64_t ties;
@@ -148,7 +144,6 @@ static void leave_best_groups(struct choice *choice, int64_t block, int64_t cand
         if (rank[g] > least || (rank[g] == least && ties-- > 0)) continue;
         for (int64_t i = g * GROUP; i < mask_least(candidates, (g + 1) * GROUP); i++) choice->rank[i] = 0;
     }
-    free(rank);
 }
 
 static void choose_bigbird(struct choice *choice, int64_t head, int64_t row, int64_t block) {
@@ -176,7 +171,7 @@ static void choose_row(struct choice *choice, int64_t head, int64_t row) {
     }
     if (candidates <= 0) return;
     int64_t count = kept_count(mask);
-    rank_blocks(choice, block, 0, candidates);
+    for (int64_t i = 0; i < candidates; i++) choice->rank[i] = rank_of(score_of(choice, block, i));
     if (hierarchical) leave_best_groups(choice, block, candidates, (2 * count + GROUP - 1) / GROUP);
     keep_best(choice, head, row, candidates, count);
 }
@@ -197,13 +192,14 @@ bool mask_choose_blocks(struct mask *mask) {
     choice.query = calloc(vectors, sizeof(float));
     choice.key = calloc(vectors, sizeof(float));
     choice.rank = calloc((size_t)grid->key_blocks, sizeof(uint32_t));
-    bool right = choice.bits && choice.query && choice.key && choice.rank;
+    choice.group = calloc((size_t)grid->key_blocks / GROUP + 1, sizeof(uint32_t));
+    bool right = choice.bits && choice.query && choice.key && choice.rank && choice.group;
     for (int64_t head = 0; right && head < mask->heads; head++) {
         pooled(&choice, head, choice.query, MASK_STREAM_QUERY);
         pooled(&choice, head, choice.key, MASK_STREAM_KEY);
         for (int64_t row = 0; row < grid->query_blocks; row++) choose_row(&choice, head, row);
     }
-    free(choice.query), free(choice.key), free(choice.rank);
+    free(choice.query), free(choice.key), free(choice.rank), free(choice.group);
     return right;
 }
 

@@ -2,8 +2,8 @@
 
    Lengths follow a Pareto distribution, minimum 148 tokens and exponent 0.92: half of all documents are shorter than
    148 * 2^(1 / 0.92) = 314 tokens, and the tail is so long that the longest document takes a large part of any
-   sequence, as in the collections that long-context models are trained on: the area of a causal document mask is about a tenth of
-   the square, 0.15 at 8K tokens and 0.08 at 768K. The last document is cut where the sequence ends. */
+   sequence, as in the collections that long-context models are trained on: a causal document mask keeps about a tenth
+   of the square. The last document is cut where the sequence ends. */
 #include <math.h>
 #include <stdlib.h>
 
