@@ -114,13 +114,7 @@ static void run_host(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "tiled",
-     .backend = "openmp",
-     .place = PLACE_HOST,
-     .decline = decline_host,
-     .setup = setup_host,
-     .run = run_host,
-     .release = problem_release_plan},
+    {PROBLEM_HOST_VARIANT("tiled", "openmp")},
     {0},
 };
 

@@ -28,29 +28,9 @@ static void enqueue(struct run *run) {
         bench_fail(run, "%s", reason);
 }
 
-const struct variant cuda_variants[] = {{.name = "plain",
-                                         .backend = "cuda",
-                                         .place = PLACE_DEVICE,
-                                         .decline = decline,
-                                         .setup = setup,
-                                         .run = enqueue,
-                                         .fetch = problem_fetch,
-                                         .release = problem_release_plan,
-                                         .covers = covers_plain},
-                                        {.name = "flash",
-                                         .backend = "cuda",
-                                         .place = PLACE_DEVICE,
-                                         .decline = decline,
-                                         .setup = setup,
-                                         .run = enqueue,
-                                         .fetch = problem_fetch,
-                                         .release = problem_release_plan},
-                                        {.name = "cudnn",
-                                         .backend = "cudnn",
-                                         .place = PLACE_DEVICE,
-                                         .decline = decline,
-                                         .setup = setup,
-                                         .run = enqueue,
-                                         .fetch = problem_fetch,
-                                         .release = problem_release_plan},
-                                        {}};
+const struct variant cuda_variants[] = {
+    {PROBLEM_DEVICE_VARIANT("plain", "cuda"), .covers = covers_plain},
+    {PROBLEM_DEVICE_VARIANT("flash", "cuda")},
+    {PROBLEM_DEVICE_VARIANT("cudnn", "cudnn")},
+    {},
+};

@@ -7,7 +7,8 @@ static const double plain_flops = 3e11;
 
 static const struct problem_pass forward_pass = {false, false};
 
-static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_mma, &softmax_flash, &softmax_cudnn, NULL};
+static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_mma, &softmax_flash,
+                                                                 &softmax_cudnn, NULL};
 
 static const char *decline(const struct run *run) {
     return problem_decline_method(run, forward_pass, problem_method(run, device_methods));
@@ -28,37 +29,10 @@ static void enqueue(struct run *run) {
         bench_fail(run, "%s", reason);
 }
 
-const struct variant cuda_variants[] = {{.name = "plain",
-                                         .backend = "cuda",
-                                         .place = PLACE_DEVICE,
-                                         .decline = decline,
-                                         .setup = setup,
-                                         .run = enqueue,
-                                         .fetch = problem_fetch,
-                                         .release = problem_release_plan,
-                                         .covers = covers_plain},
-                                        {.name = "mma",
-                                         .backend = "cuda",
-                                         .place = PLACE_DEVICE,
-                                         .decline = decline,
-                                         .setup = setup,
-                                         .run = enqueue,
-                                         .fetch = problem_fetch,
-                                         .release = problem_release_plan},
-                                        {.name = "flash",
-                                         .backend = "cuda",
-                                         .place = PLACE_DEVICE,
-                                         .decline = decline,
-                                         .setup = setup,
-                                         .run = enqueue,
-                                         .fetch = problem_fetch,
-                                         .release = problem_release_plan},
-                                        {.name = "cudnn",
-                                         .backend = "cudnn",
-                                         .place = PLACE_DEVICE,
-                                         .decline = decline,
-                                         .setup = setup,
-                                         .run = enqueue,
-                                         .fetch = problem_fetch,
-                                         .release = problem_release_plan},
-                                        {}};
+const struct variant cuda_variants[] = {
+    {PROBLEM_DEVICE_VARIANT("plain", "cuda"), .covers = covers_plain},
+    {PROBLEM_DEVICE_VARIANT("mma", "cuda")},
+    {PROBLEM_DEVICE_VARIANT("flash", "cuda")},
+    {PROBLEM_DEVICE_VARIANT("cudnn", "cudnn")},
+    {},
+};

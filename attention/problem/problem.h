@@ -151,6 +151,14 @@ void problem_setup_device(struct run *run, const struct attention_operator *meth
 /* variant.fetch, device: operands and results to the host, since the check must see what was timed. */
 void problem_fetch(struct run *run);
 
+/* What all variants of a program share; the callbacks are the program's own, of these names. */
+#define PROBLEM_HOST_VARIANT(own_name, own_backend)                                                                    \
+    .name = own_name, .backend = own_backend, .place = PLACE_HOST, .decline = decline_host, .setup = setup_host,       \
+    .run = run_host, .release = problem_release_plan
+#define PROBLEM_DEVICE_VARIANT(own_name, own_backend)                                                                  \
+    .name = own_name, .backend = own_backend, .place = PLACE_DEVICE, .decline = decline, .setup = setup,               \
+    .run = enqueue, .fetch = problem_fetch, .release = problem_release_plan
+
 #ifdef __cplusplus
 }
 #endif
