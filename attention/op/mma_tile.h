@@ -183,6 +183,25 @@ static __device__ __forceinline__ void soften(struct scores<HEAD_DIM> *scores, s
         }
 }
 
+/* Scores times factor become clipped probabilities; rows->maximum is the finished log_sum_exp in units of log 2. */
+template <int HEAD_DIM>
+static __device__ __forceinline__ void clip(struct scores<HEAD_DIM> *scores, const struct rows<HEAD_DIM> *rows,
+                                            const struct score_options *options, float factor) {
+    using sizes = layout<HEAD_DIM>;
+#pragma unroll
+    for (int r = 0; r < sizes::row_tiles; r++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float shift = rows->maximum[r][half];
+#pragma unroll
+            for (int n = 0; n < sizes::key_tiles; n++)
+#pragma unroll
+                for (int i = half * 2; i < half * 2 + 2; i++)
+                    scores->value[r][n][i] =
+                        clip_probability(options, exponential(scores->value[r][n][i] * factor - shift));
+        }
+}
+
 template <int HEAD_DIM, typename element>
 static __device__ __forceinline__ void multiply_values(struct rows<HEAD_DIM> *rows,
                                                        const struct scores<HEAD_DIM> *scores, unsigned value) {

@@ -13,13 +13,8 @@ struct score_options {
     int heads;
     int64_t offset;       /* keys - queries: where query 0 stands among the keys */
     const float *sink, *gate; /* NULL: none */
+    float clip_low, clip_high; /* clip_high 0: probabilities stay as they are */
 };
-
-/* Why kernels with these options decline the problem, in static storage, or NULL. */
-static inline const char *score_options_decline(const struct attention_problem *problem) {
-    if (problem->backward) return attention_no_options(problem);
-    return problem->options.clip_high > 0 ? "this kernel knows no clipped softmax" : NULL;
-}
 
 static inline struct score_options score_options_of(const struct attention_problem *problem,
                                                     const struct attention_buffers *buffers) {
@@ -29,7 +24,9 @@ static inline struct score_options score_options_of(const struct attention_probl
                                    .heads = (int)problem->heads,
                                    .offset = problem->keys - problem->queries,
                                    .sink = options->sink ? buffers->sink : NULL,
-                                   .gate = options->gate ? buffers->gate : NULL};
+                                   .gate = options->gate ? buffers->gate : NULL,
+                                   .clip_low = options->clip_low,
+                                   .clip_high = options->clip_high};
     return result;
 }
 
@@ -60,6 +57,10 @@ static __device__ inline float first_sum(const struct score_options *options) {
 /* By what the output of a row ((batch * heads + head) * queries + query) is multiplied. */
 static __device__ inline float gate_of(const struct score_options *options, int64_t row) {
     return options->gate ? 1.0f / (1.0f + expf(-options->gate[row])) : 1.0f;
+}
+
+static __device__ inline float clip_probability(const struct score_options *options, float probability) {
+    return fminf(1, fmaxf(0, (options->clip_high - options->clip_low) * probability + options->clip_low));
 }
 
 #endif

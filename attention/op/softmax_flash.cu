@@ -98,7 +98,8 @@ static const char *decline(const struct attention_problem *problem) {
         problem->keys > INT32_MAX / 2)
         return "the flash kernel counts heads and tokens in 31 bits";
     if (problem->backward && flash_backward_decline(problem)) return flash_backward_decline(problem);
-    return score_options_decline(problem);
+    if (problem->options.clip_high > 0) return "of a clipped softmax only the plain and the mma kernel know";
+    return problem->backward ? attention_no_options(problem) : NULL;
 }
 
 static const void *function_of(const struct kernel *kernel, enum dtype dtype) {

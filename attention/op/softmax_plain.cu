@@ -6,6 +6,7 @@
      scores          query and key pass through shared memory DEPTH dimensions at a time
      online softmax  the 16 threads of a row are half a warp, which finds maximum and sum by shuffles
      output          probabilities go through shared memory, the values ROWS_AT_ONCE rows at a time
+   A clipped softmax walks the keys twice, because what is clipped is the finished probability.
    All arithmetic is fp32; scores are in units of log 2. Shared memory bounds it: a score takes half a load a
    multiply-add, so about half the fp32 rate is the most that it can reach. */
 #include <cuda_runtime.h>
@@ -71,6 +72,13 @@ static __device__ float soften_row(const float *score, float *probability, float
     return rescale;
 }
 
+/* Scores into clipped probabilities in shared memory; `log_sum` is the finished one of the row. */
+static __device__ void clip_row(const struct score_options *options, const float *score, float *probability,
+                                float log_sum) {
+    for (int j = 0; j < PART; j++)
+        probability[threadIdx.x + SIDE * j] = clip_probability(options, exp2f(score[j] - log_sum));
+}
+
 /* Scores of one tile of keys, changed by the options, -infinity where the mask forbids the pair. */
 static __device__ void finish_scores(float (*score)[PART], const struct shape *shape, struct mask_tile entry,
                                      int64_t first_query, int64_t first_key, int head) {
@@ -101,7 +109,7 @@ static __device__ void store(const struct shape *shape, const struct block_rows 
         int64_t query = rows->first + threadIdx.y * PART + i;
         int64_t row = ((int64_t)rows->batch * shape->heads + rows->head) * shape->queries + query;
         bool nothing = maximum[i] == -INFINITY;
-        float factor = nothing ? 0 : gate_of(&shape->options, row) / sum[i];
+        float factor = nothing ? 0 : gate_of(&shape->options, row) / (shape->options.clip_high > 0 ? 1 : sum[i]);
         for (int j = 0; j < HEAD_DIM / SIDE; j++) {
             int d = threadIdx.x + SIDE * j;
             if (d < shape->head_dim) narrow(&output[query * shape->output.row + d], nothing ? 0 : sums[i][j] * factor);
@@ -132,17 +140,27 @@ static __global__ __launch_bounds__(SIDE *SIDE) void attend(const __grid_constan
     for (int i = 0; i < PART; i++) sum[i] = first_sum(&shape.options);
     const struct mask_tile *entry = mask_tiles_entry(shape.tiles);
     int64_t line = mask_head(shape.tiles->heads, rows.head, shape.heads) * shape.tiles->lines + tile;
-    for (int32_t at = mask_tiles_begin(shape.tiles)[line]; at < mask_tiles_begin(shape.tiles)[line + 1]; at++) {
+    const int32_t *begin = mask_tiles_begin(shape.tiles) + line;
+    const int entries = begin[1] - begin[0], walks = shape.options.clip_high > 0 ? 2 : 1;
+    for (int at = 0; at < walks * entries; at++) {
+        const struct mask_tile tile_of_keys = entry[begin[0] + at % entries];
+        const bool last_walk = at >= (walks - 1) * entries;
         float score[PART][PART];
-        keys.first = values.first = (int64_t)entry[at].tile * TILE;
+        keys.first = values.first = (int64_t)tile_of_keys.tile * TILE;
         multiply_tiles(score, &shared.slices, queries, keys, shape.head_dim, shape.factor);
-        finish_scores(score, &shape, entry[at], first, keys.first, rows.head);
+        finish_scores(score, &shape, tile_of_keys, first, keys.first, rows.head);
         for (int i = 0; i < PART; i++) {
             float *probability = shared.probability[threadIdx.y * PART + i];
+            if (at >= entries) {
+                clip_row(&shape.options, score[i], probability,
+                         maximum[i] == -INFINITY ? 0 : maximum[i] + log2f(sum[i]));
+                continue;
+            }
             float rescale = soften_row(score[i], probability, &maximum[i], &sum[i]);
             for (int j = 0; j < HEAD_DIM / SIDE; j++) sums[i][j] *= rescale;
         }
-        multiply_rows<element, HEAD_DIM>(sums, shared.value, shared.probability, values, shape.head_dim);
+        if (last_walk)
+            multiply_rows<element, HEAD_DIM>(sums, shared.value, shared.probability, values, shape.head_dim);
     }
     store<element, HEAD_DIM>(&shape, &rows, output, log_sum_exp, sums, maximum, sum);
 }
@@ -152,7 +170,7 @@ static const char *decline(const struct attention_problem *problem) {
         return "the plain kernel takes fp32, bf16 and fp16";
     if (problem->head_dim > 256) return "the plain kernel holds a head_dim of at most 256 in registers";
     if (problem->batch > GRID_MAX || problem->heads > GRID_MAX) return "a grid has at most 65535 heads and sequences";
-    return score_options_decline(problem);
+    return problem->backward ? attention_no_options(problem) : NULL;
 }
 
 static void release(struct attention_plan *plan) {

@@ -21,7 +21,7 @@ expect "plain is right under every mask" all_right
 expect "plain has rows of chosen blocks" has variant,mask,status "plain,landmark_blocks,ok"
 measure $device --variant plain --mask causal --seq 300 --dtype fp32 --option all --inputs all --head-dim 64 --group 2
 expect "plain is right with options and outliers" all_right
-for option in soft_cap alibi sink gate; do
+for option in soft_cap alibi sink gate clipped; do
     expect "plain $option has rows" has variant,option,status "plain,$option,ok"
 done
 measure $device --variant mma --mask full,causal,causal_sliding --dtype bf16,fp16 --seq 1,77,1030 --past 0,1000 \
@@ -36,7 +36,7 @@ expect "mma is right under every mask" all_right
 measure $device --variant mma --mask causal,full --seq 300 --dtype fp16 --option all --inputs all --hidden 768 \
     --head-dim 96 --group 4
 expect "mma is right with options and outliers" all_right
-for option in soft_cap alibi sink gate; do
+for option in soft_cap alibi sink gate clipped; do
     expect "mma $option has rows" has variant,option,status "mma,$option,ok"
 done
 measure $device --mask full,causal,causal_sliding --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
