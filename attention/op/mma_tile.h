@@ -3,11 +3,8 @@
 #ifndef ATTENTION_MMA_TILE_H
 #define ATTENTION_MMA_TILE_H
 
-#include <math.h>
-
-#include "attention/mask/tiles.h"
+#include "device_shape.h"
 #include "kernels/lib/warp_matrix.h"
-#include "score_options.h"
 
 enum { WARP = 32, QUERIES = 128, PAD = 8 };
 

@@ -37,17 +37,6 @@ enum { GRID_MAX = 65535, ARCHITECTURE_MIN = 80 };
 /* What a kernel computes: attention, or one half of a clipped one. */
 enum pass { PASS_ATTEND, PASS_LOG_SUM_EXP, PASS_CLIP, PASS_COUNT };
 
-/* The problem as the kernel takes it: by value. */
-struct shape {
-    struct attention_strides query, key, value, output;
-    int64_t queries, keys;
-    int heads, group;
-    float factor; /* scale / log 2 */
-    struct score_options options;
-    const struct mask_tiles *tiles;
-    float *log_sum_exp;
-};
-
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 template <int HEAD_DIM, enum pass PASS, typename element>
 static __device__ __forceinline__ void store(const struct shape *shape, struct rows<HEAD_DIM> *rows, element *output,
@@ -244,18 +233,7 @@ static bool forward(const struct attention_problem *problem, const struct attent
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
     const void *query = buffers->query, *key = buffers->key, *value = buffers->value;
     void *output = buffers->output;
-    struct shape shape = {.query = problem->query,
-                          .key = problem->key,
-                          .value = problem->value,
-                          .output = problem->output,
-                          .queries = problem->queries,
-                          .keys = problem->keys,
-                          .heads = (int)problem->heads,
-                          .group = (int)(problem->heads / problem->kv_heads),
-                          .factor = problem->scale * (float)M_LOG2E,
-                          .options = score_options_of(problem, buffers),
-                          .tiles = (const struct mask_tiles *)plan->detail,
-                          .log_sum_exp = buffers->log_sum_exp};
+    struct shape shape = device_shape(problem, buffers, (const struct mask_tiles *)plan->detail);
     if (((uintptr_t)query | (uintptr_t)key | (uintptr_t)value | (uintptr_t)output) % 16) {
         snprintf(reason, REASON_SIZE, "the mma kernel wants operands at multiples of 16 bytes");
         return false;

@@ -14,9 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "attention/mask/tiles.h"
+#include "device_shape.h"
 #include "plain_tile.h"
-#include "score_options.h"
 #include "softmax_plain_backward.h"
 
 enum { GRID_MAX = 65535 };
@@ -24,16 +23,6 @@ enum { GRID_MAX = 65535 };
 struct detail {
     struct mask_tiles *tiles; /* on the device */
     struct plain_backward *backward; /* NULL: the problem asks for none */
-};
-
-/* The problem as a kernel takes it: by value. */
-struct shape {
-    struct attention_strides query, key, value, output;
-    int64_t queries, keys;
-    int heads, group, head_dim;
-    float factor; /* scale / log 2 */
-    struct score_options options;
-    const struct mask_tiles *tiles;
 };
 
 /* Shared memory of a block; the first product and the second do not need theirs at the same time. */
@@ -103,8 +92,7 @@ struct block_rows {
 
 template <typename element, int HEAD_DIM>
 static __device__ void store(const struct shape *shape, const struct block_rows *rows, element *output,
-                             float *log_sum_exp, float (*sums)[HEAD_DIM / SIDE], const float *maximum,
-                             const float *sum) {
+                             float (*sums)[HEAD_DIM / SIDE], const float *maximum, const float *sum) {
     for (int i = 0; i < PART && rows->first + threadIdx.y * PART + i < rows->end; i++) {
         int64_t query = rows->first + threadIdx.y * PART + i;
         int64_t row = ((int64_t)rows->batch * shape->heads + rows->head) * shape->queries + query;
@@ -114,14 +102,15 @@ static __device__ void store(const struct shape *shape, const struct block_rows 
             int d = threadIdx.x + SIDE * j;
             if (d < shape->head_dim) narrow(&output[query * shape->output.row + d], nothing ? 0 : sums[i][j] * factor);
         }
-        if (threadIdx.x == 0) log_sum_exp[row] = nothing ? -INFINITY : (maximum[i] + log2f(sum[i])) * (float)M_LN2;
+        if (threadIdx.x == 0)
+            shape->log_sum_exp[row] = nothing ? -INFINITY : (maximum[i] + log2f(sum[i])) * (float)M_LN2;
     }
 }
 
 template <typename element, int HEAD_DIM>
 static __global__ __launch_bounds__(SIDE *SIDE) void attend(const __grid_constant__ struct shape shape,
                                                             const element *query, const element *key,
-                                                            const element *value, element *output, float *log_sum_exp) {
+                                                            const element *value, element *output) {
     __shared__ struct forward_tiles<HEAD_DIM> shared;
     int tile = gridDim.x - 1 - blockIdx.x; /* the longest rows of a causal mask first */
     int64_t first = (int64_t)tile * TILE;
@@ -162,7 +151,7 @@ static __global__ __launch_bounds__(SIDE *SIDE) void attend(const __grid_constan
         if (last_walk)
             multiply_rows<element, HEAD_DIM>(sums, shared.value, shared.probability, values, shape.head_dim);
     }
-    store<element, HEAD_DIM>(&shape, &rows, output, log_sum_exp, sums, maximum, sum);
+    store<element, HEAD_DIM>(&shape, &rows, output, sums, maximum, sum);
 }
 
 static const char *decline(const struct attention_problem *problem) {
@@ -204,27 +193,16 @@ static void launch(const struct shape *shape, dim3 grid, cudaStream_t stream, co
     element *output = (element *)buffers->output;
     dim3 block(SIDE, SIDE);
     if (shape->head_dim <= 64)
-        attend<element, 64><<<grid, block, 0, stream>>>(*shape, query, key, value, output, buffers->log_sum_exp);
+        attend<element, 64><<<grid, block, 0, stream>>>(*shape, query, key, value, output);
     else if (shape->head_dim <= 128)
-        attend<element, 128><<<grid, block, 0, stream>>>(*shape, query, key, value, output, buffers->log_sum_exp);
+        attend<element, 128><<<grid, block, 0, stream>>>(*shape, query, key, value, output);
     else
-        attend<element, 256><<<grid, block, 0, stream>>>(*shape, query, key, value, output, buffers->log_sum_exp);
+        attend<element, 256><<<grid, block, 0, stream>>>(*shape, query, key, value, output);
 }
 
 static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
-    struct shape shape = {.query = problem->query,
-                          .key = problem->key,
-                          .value = problem->value,
-                          .output = problem->output,
-                          .queries = problem->queries,
-                          .keys = problem->keys,
-                          .heads = (int)problem->heads,
-                          .group = (int)(problem->heads / problem->kv_heads),
-                          .head_dim = (int)problem->head_dim,
-                          .factor = problem->scale * (float)M_LOG2E,
-                          .options = score_options_of(problem, buffers),
-                          .tiles = ((const struct detail *)plan->detail)->tiles};
+    struct shape shape = device_shape(problem, buffers, ((const struct detail *)plan->detail)->tiles);
     dim3 grid((unsigned)((problem->queries + TILE - 1) / TILE), (unsigned)problem->heads, (unsigned)problem->batch);
     if (problem->dtype == DTYPE_fp32) launch<float>(&shape, grid, stream, buffers);
     if (problem->dtype == DTYPE_bf16) launch<__nv_bfloat16>(&shape, grid, stream, buffers);

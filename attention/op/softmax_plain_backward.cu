@@ -16,23 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "attention/mask/tiles.h"
+#include "device_shape.h"
 #include "plain_tile.h"
 
 enum { WARP = 32, DELTA_WARPS = 8 };
 
 struct plain_backward {
     struct mask_tiles *by_query, *by_key; /* on the device */
-};
-
-/* The problem as a kernel takes it: by value. */
-struct shape {
-    struct attention_strides query, key, value, output;
-    int64_t queries, keys;
-    int heads, group, head_dim;
-    float scale;
-    const struct mask_tiles *tiles;
-    const float *log_sum_exp, *delta;
 };
 
 /* log_sum_exp of a query in units of log 2; where nothing is to be seen +infinity, so that probabilities are 0. */
@@ -67,7 +57,7 @@ template <int HEAD_DIM> struct backward_tiles {
    row: of log_sum_exp and delta, that of the head's query 0. */
 template <bool BY_KEY>
 static __device__ void differentiate(float (*score)[PART], float (*gradient)[PART], const struct shape *shape,
-                                     struct mask_tile entry, int64_t first_query, int64_t row) {
+                                     struct mask_tile entry, int64_t first_query, int64_t row, const float *deltas) {
     bool whole = mask_tile_form(entry) == MASK_TILE_FULL;
 #pragma unroll
     for (int i = 0; i < PART; i++)
@@ -77,7 +67,7 @@ static __device__ void differentiate(float (*score)[PART], float (*gradient)[PAR
             bool inside = first_query + query < shape->queries;
             bool seen = whole || mask_tile_allows(shape->tiles, entry, query, BY_KEY ? own : walked);
             float shift = shift_of(shape, row + first_query + query, inside);
-            float delta = inside ? shape->delta[row + first_query + query] : 0;
+            float delta = inside ? deltas[row + first_query + query] : 0;
             score[i][j] = seen ? exp2f(score[i][j] - shift) : 0;
             gradient[i][j] = seen ? score[i][j] * (gradient[i][j] - delta) : 0;
         }
@@ -94,6 +84,7 @@ template <typename element> struct sides {
     const element *own_first, *own_second, *walked_first, *walked_second;
     struct attention_strides own_first_strides, own_second_strides, walked_first_strides, walked_second_strides;
     element *first_gradient, *second_gradient; /* strides of own_first, own_second */
+    const float *delta;                        /* [batch][head][query] */
 };
 
 template <typename element>
@@ -136,12 +127,12 @@ static __device__ void walk_head(float (*first_sums)[HEAD_DIM / SIDE], float (*s
                                                     walked_head, walked, walked_tokens);
         multiply_tiles(score, &shared->slices,
                        rows_of(sides->own_first, sides->own_first_strides, blockIdx.z, own_head, own_first, own_tokens),
-                       first, shape->head_dim, shape->scale * (float)M_LOG2E);
+                       first, shape->head_dim, shape->factor);
         multiply_tiles(gradient, &shared->slices,
                        rows_of(sides->own_second, sides->own_second_strides, blockIdx.z, own_head, own_first,
                                own_tokens),
                        second, shape->head_dim, 1.0f);
-        differentiate<BY_KEY>(score, gradient, shape, entry[at], BY_KEY ? walked : own_first, row);
+        differentiate<BY_KEY>(score, gradient, shape, entry[at], BY_KEY ? walked : own_first, row, sides->delta);
         if (BY_KEY) {
             store_weight(shared->weight, score);
             multiply_rows<element, HEAD_DIM>(second_sums, shared->some, shared->weight, second, shape->head_dim);
@@ -188,14 +179,15 @@ static void launch(const struct plain_backward *plan, const struct attention_pro
     const element *value = (const element *)buffers->value, *output = (const element *)buffers->output;
     const element *output_gradient = (const element *)gradients->output_gradient;
     unsigned heads = (unsigned)p->heads, kv_heads = (unsigned)p->kv_heads, batch = (unsigned)p->batch;
+    float *delta = (float *)gradients->workspace;
     find_delta<<<dim3(tile_count(p->queries, DELTA_WARPS), heads, batch), DELTA_WARPS * WARP, 0, stream>>>(
-        shape, output, output_gradient, (float *)gradients->workspace);
+        shape, output, output_gradient, delta);
     struct sides<element> sides = {query, output_gradient, key, value, p->query, p->output, p->key, p->value,
-                                   (element *)gradients->query_gradient, NULL};
+                                   (element *)gradients->query_gradient, NULL, delta};
     shape.tiles = plan->by_query;
     launch_side<element, false>(&shape, sides, dim3(tile_count(p->queries, TILE), heads, batch), stream);
     sides = {key, value, query, output_gradient, p->key, p->value, p->query, p->output,
-             (element *)gradients->key_gradient, (element *)gradients->value_gradient};
+             (element *)gradients->key_gradient, (element *)gradients->value_gradient, delta};
     shape.tiles = plan->by_key;
     launch_side<element, true>(&shape, sides, dim3(tile_count(p->keys, TILE), kv_heads, batch), stream);
 }
@@ -236,19 +228,7 @@ void plain_backward_release(struct plain_backward *plan) {
 bool plain_backward_run(const struct plain_backward *plan, const struct attention_problem *problem,
                         const struct attention_buffers *buffers, const struct attention_gradients *gradients,
                         struct CUstream_st *stream, char *reason) {
-    struct shape shape = {.query = problem->query,
-                          .key = problem->key,
-                          .value = problem->value,
-                          .output = problem->output,
-                          .queries = problem->queries,
-                          .keys = problem->keys,
-                          .heads = (int)problem->heads,
-                          .group = (int)(problem->heads / problem->kv_heads),
-                          .head_dim = (int)problem->head_dim,
-                          .scale = problem->scale,
-                          .tiles = NULL,
-                          .log_sum_exp = buffers->log_sum_exp,
-                          .delta = (const float *)gradients->workspace};
+    struct shape shape = device_shape(problem, buffers, NULL);
     if (problem->dtype == DTYPE_fp32) launch<float>(plan, problem, buffers, gradients, shape, stream);
     if (problem->dtype == DTYPE_bf16) launch<__nv_bfloat16>(plan, problem, buffers, gradients, shape, stream);
     if (problem->dtype == DTYPE_fp16) launch<__half>(plan, problem, buffers, gradients, shape, stream);
