@@ -2,7 +2,7 @@
 # test_backward.sh: gradients on the host are right under masks and at shapes that fit no tile; corrupted ones are wrong;
 # what cannot be is declined or refused with a reason.
 set -u
-. "$(dirname "$0")/../../kernels/tests/rows.sh"
+. scripts/tests/rows.sh
 open_program backward
 host="--place host --preset smoke --time-cap 0.002"
 
@@ -33,4 +33,4 @@ for bad in "--mask diagonal" "--dtype int8" "--seq 0" "--head-dim 1025" "--deter
     expect "$bad is refused" refused "${bad#* }"
 done
 
-[ $failures -eq 0 ]
+finish

@@ -2,9 +2,8 @@
 # test_backward_device.sh: gradients on a device: the plain and the flash kernels at shapes that fit no tile and under
 # every mask, cuDNN at those it takes, deterministic or not.
 set -u
-. "$(dirname "$0")/../../kernels/tests/rows.sh"
-open_program backward
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device backward
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --variant plain --dtype fp32,bf16,fp16 --seq 1,200 --past 0,1500 --tokens 3 --hidden 480 \
@@ -16,7 +15,7 @@ measure $device --variant plain --mask causal --seq 700 --tokens 700 --head-dim 
 expect "plain is right at 256" all_right
 measure $device --variant flash --dtype bf16,fp16 --seq 1,200,1000 --past 0,300 --tokens 2k --hidden 768 \
     --head-dim 64,96,128,192,256 --group 1
-if grep -q "needs the instructions of sm_90a" "$folder/out" "$folder/err"; then
+if grep -q "needs the instructions of sm_90a" "$work/out" "$work/err"; then
     echo "skip flash: not a Hopper device or build"
 else
     expect "flash is right at odd shapes" all_right
@@ -31,7 +30,7 @@ else
 fi
 measure $device --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
 expect "all are right" all_right
-if has variant,status "cudnn,skipped" && grep -q "built without cuDNN" "$folder/out"; then
+if has variant,status "cudnn,skipped" && grep -q "built without cuDNN" "$work/out"; then
     echo "skip cuDNN: built without cuDNN"
 else
     for mask in full causal causal_sliding; do
@@ -50,4 +49,4 @@ expect "zeros are right" all_right
 measure $device --seq 512 --inject-fault
 expect "corrupted results are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

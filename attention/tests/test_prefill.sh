@@ -2,7 +2,7 @@
 # test_prefill.sh: every host variant is right under every mask, at shapes that fit no tile; corrupted results are
 # wrong; what cannot be is declined or refused with a reason.
 set -u
-. "$(dirname "$0")/../../kernels/tests/rows.sh"
+. scripts/tests/rows.sh
 open_program prefill
 host="--place host --preset smoke --time-cap 0.002"
 
@@ -56,8 +56,8 @@ for bad in "--mask diagonal" "--dtype int8" "--seq 0" "--past -1" "--head-dim 10
 done
 
 ranges() { # TEXT, lines between |
-    printf '%s' "$1" | tr '|' '\n' >"$folder/ranges"
-    measure $host --mask file --mask-file "$folder/ranges" --seq 40 --tokens 40 --group 1 --dtype fp32
+    printf '%s' "$1" | tr '|' '\n' >"$work/ranges"
+    measure $host --mask file --mask-file "$work/ranges" --seq 40 --tokens 40 --group 1 --dtype fp32
 }
 head="queries 40 keys 40"
 ranges "# a document|$head|0 16 0 16 causal|16 40 0 4|16 40 20 40 inverse_causal # in two pieces|"
@@ -65,21 +65,21 @@ expect "a mask file is right" all_right
 expect "a mask file has rows" has variant,mask,status tiled,file,ok
 ranges "queries 41 keys 40|0 16 0 16|"
 expect "a mask file of another length is declined" all_skipped_for "41 queries and 40 keys"
-refuse() { # NAME TEXT WORDS
+refused_file() { # NAME TEXT WORDS
     ranges "$2"
     expect "$1 is refused" refused "$3"
 }
-refuse "a range out of bounds" "$head|0 16 0 16|16 41 0 4|" "ranges:3: 41 is out of bounds"
-refuse "a range that overlaps" "$head|0 16 0 16|8 9 15 20|" "ranges:3: overlaps the range of line 2"
-refuse "an unsorted range" "$head||8 9 0 4|0 8 0 4|" "ranges:4: unsorted"
-refuse "an empty range" "$head|8 8 0 4|" "ranges:2: an empty range"
-refuse "a word for a number" "$head|0 x 0 4|" "ranges:2: 'x'"
-refuse "a negative number" "$head|-1 8 0 4|" "ranges:2: '-1'"
-refuse "a range of three numbers" "$head|1 8 0|" "ranges:2: expected"
-refuse "an unknown kind" "$head|1 8 0 4 diagonal|" "ranges:2: 'diagonal'"
-refuse "a mask file without lengths" "0 8 0 4|" "ranges:1: expected"
-refuse "an empty mask file" "" "ends without"
-measure $host --mask file --mask-file "$folder/absent"
+refused_file "a range out of bounds" "$head|0 16 0 16|16 41 0 4|" "ranges:3: 41 is out of bounds"
+refused_file "a range that overlaps" "$head|0 16 0 16|8 9 15 20|" "ranges:3: overlaps the range of line 2"
+refused_file "an unsorted range" "$head||8 9 0 4|0 8 0 4|" "ranges:4: unsorted"
+refused_file "an empty range" "$head|8 8 0 4|" "ranges:2: an empty range"
+refused_file "a word for a number" "$head|0 x 0 4|" "ranges:2: 'x'"
+refused_file "a negative number" "$head|-1 8 0 4|" "ranges:2: '-1'"
+refused_file "a range of three numbers" "$head|1 8 0|" "ranges:2: expected"
+refused_file "an unknown kind" "$head|1 8 0 4 diagonal|" "ranges:2: 'diagonal'"
+refused_file "a mask file without lengths" "0 8 0 4|" "ranges:1: expected"
+refused_file "an empty mask file" "" "ends without"
+measure $host --mask file --mask-file "$work/absent"
 expect "an absent mask file is refused" refused "absent"
 
-[ $failures -eq 0 ]
+finish

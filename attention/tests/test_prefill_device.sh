@@ -2,9 +2,8 @@
 # test_prefill_device.sh: the same on a device: the plain and the mma kernel at shapes that fit no tile, cuDNN at those
 # it takes.
 set -u
-. "$(dirname "$0")/../../kernels/tests/rows.sh"
-open_program prefill
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device prefill
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --variant plain --mask full,causal,causal_sliding --dtype fp32,bf16,fp16 --seq 1,200 --past 0,1500 \
@@ -41,7 +40,7 @@ for option in soft_cap alibi sink gate clipped; do
 done
 measure $device --mask full,causal,causal_sliding --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
 expect "all are right" all_right
-if has variant,status "cudnn,skipped" && grep -q "built without cuDNN" "$folder/out"; then
+if has variant,status "cudnn,skipped" && grep -q "built without cuDNN" "$work/out"; then
     echo "skip cuDNN: built without cuDNN"
 else
     for mask in full causal causal_sliding; do
@@ -60,4 +59,4 @@ expect "zeros are right" all_right
 measure $device --seq 512 --inject-fault
 expect "corrupted results are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

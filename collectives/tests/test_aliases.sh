@@ -2,12 +2,12 @@
 # test_aliases.sh: the flags of nccl-tests say the same as the options they stand for, in every program of this folder
 # that uses ranks; bad words get one line and status 2.
 set -u
-. "$(dirname "$0")/launch.sh"
-open_program all_reduce
+. scripts/tests/rows.sh
+open_ranks all_reduce
 
 same_plan() { # NAME PROGRAM "FLAGS" "OPTIONS"
-    by_flags=$("${BUILD:-build}/bin/$2" $3 --preset smoke --place host --list 2>/dev/null)
-    by_options=$("${BUILD:-build}/bin/$2" $4 --preset smoke --place host --list 2>/dev/null)
+    by_flags=$("$BUILD/bin/$2" $3 --preset smoke --place host --list 2>/dev/null)
+    by_options=$("$BUILD/bin/$2" $4 --preset smoke --place host --list 2>/dev/null)
     expect "$1" [ -n "$by_flags" -a "$by_flags" = "$by_options" ]
 }
 same_plan "sizes by a factor" all_reduce "-b 8 -e 1K -f 4" "--bytes 8:1k:4"
@@ -22,39 +22,37 @@ same_plan "all types" send_recv "-d all" "--dtype all"
 # every program takes every flag; one that means nothing there is said to
 for name in all_reduce all_gather reduce_scatter broadcast reduce gather scatter all_to_all all_to_all_v send_recv \
     barrier pairs; do
-    "${BUILD:-build}/bin/$name" -b 8 -e 64 -f 8 -n 5 -w 2 -d float -o sum -r 0 -G 20 --place host --list \
-        >"$folder/out" 2>"$folder/err"
+    "$BUILD/bin/$name" -b 8 -e 64 -f 8 -n 5 -w 2 -d float -o sum -r 0 -G 20 --place host --list \
+        >"$work/out" 2>"$work/err"
     status=$?
-    expect "$name takes them all" [ $status -eq 0 -a -s "$folder/out" ]
+    expect "$name takes them all" [ $status -eq 0 -a -s "$work/out" ]
 done
-expect "a flag without meaning is said to have none" grep -q "^pairs: -r means nothing here" "$folder/err"
+expect "a flag without meaning is said to have none" grep -q "^pairs: -r means nothing here" "$work/err"
 
 launch -np 2 "$program" -b 8 -e 64 -f 8 -n 7 -w 2 -d float,double -o max --preset smoke --place host --variant mpi
 expect "flags are measured" all_exact
 expect "exactly 7 iterations" [ "$(count samples 7)" -ge 4 ]
 expect "two sizes, two types" [ "$(count metric call_time)" -eq 4 ]
 launch -np 2 "$program" -r -1 -b 8 --preset smoke --place host --variant mpi
-expect "without a root -r means nothing" grep -q "^all_reduce: -r means nothing here" "$folder/err"
-launch -np 3 "${BUILD:-build}/bin/broadcast" -r -1 -b 8 -n 5 --preset smoke --place host
-expect "-r -1 is every root" [ "$(column root | sort -u | tr '\n' ' ')" = "0 1 2 " ]
+expect "without a root -r means nothing" grep -q "^all_reduce: -r means nothing here" "$work/err"
+launch -np 3 "$BUILD/bin/broadcast" -r -1 -b 8 -n 5 --preset smoke --place host
+expect "-r -1 is every root" [ "$(column root <"$work/out" | sort -u | tr '\n' ' ')" = "0 1 2 " ]
 
-refused() { # NAME "WORDS OF THE LINE" FLAGS...
-    refused_name=$1 words=$2
+bad_flags() { # NAME "WORDS OF THE LINE" FLAGS...
+    bad_name=$1 words=$2
     shift 2
-    "$program" "$@" >"$folder/out" 2>"$folder/err"
-    status=$?
-    expect "$refused_name" [ $status -eq 2 -a ! -s "$folder/out" -a "$(wc -l <"$folder/err")" -eq 1 ] &&
-        expect "$refused_name: says why" grep -q -- "$words" "$folder/err"
+    measure "$@"
+    expect "$bad_name" refused "$words"
 }
-refused "a bad size" "-b: '8x' is not a whole number" -b 8x
-refused "an end without a beginning" "-e: '8' needs -b" -e 8
-refused "a factor of one" "factor of 2 or more" -b 8 -e 64 -f 1
-refused "sizes said twice" "-b: '8' goes not with --bytes" -b 8 --bytes 16
-refused "factor and step" "-i: '8' goes not with -f" -b 8 -e 64 -f 2 -i 8
-refused "an unknown type" "-d: 'flot' is none of fp64" -d flot
-refused "an unknown operation" "-o: 'add' is none of sum" -o add
-refused "no iterations" "'0' is not a whole number" -n 0
-refused "a graph of -1" "'-1' is not a whole number" -G -1
-refused "an unknown flag" "'-q' is no option" -q
+bad_flags "a bad size" "-b: '8x' is not a whole number" -b 8x
+bad_flags "an end without a beginning" "-e: '8' needs -b" -e 8
+bad_flags "a factor of one" "factor of 2 or more" -b 8 -e 64 -f 1
+bad_flags "sizes said twice" "-b: '8' goes not with --bytes" -b 8 --bytes 16
+bad_flags "factor and step" "-i: '8' goes not with -f" -b 8 -e 64 -f 2 -i 8
+bad_flags "an unknown type" "-d: 'flot' is none of fp64" -d flot
+bad_flags "an unknown operation" "-o: 'add' is none of sum" -o add
+bad_flags "no iterations" "'0' is not a whole number" -n 0
+bad_flags "a graph of -1" "'-1' is not a whole number" -G -1
+bad_flags "an unknown flag" "'-q' is no option" -q
 
-[ $failures -eq 0 ]
+finish

@@ -2,16 +2,15 @@
 # test_all_reduce_device.sh: one rank a GPU under mpirun, NCCL on device memory: right in every number format,
 # operation and placement, in captured graphs too, and wrong where corrupted.
 set -u
-. "$(dirname "$0")/launch.sh"
-open_program all_reduce
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
-devices=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
-[ "$devices" -gt 0 ] || devices=1
+. scripts/tests/rows.sh
+open_ranks all_reduce
+needs_device
+devices=$(device_count)
 device="--preset smoke --place device --ranks max --variant nccl,nccl_registered,nccl_symmetric,nccl_aggregated"
 
 launch -np "$devices" "$program" $device
 expect "smoke on $devices devices is exact" all_exact
-expect "the algorithm is told" [ "$(grep -cE 'algorithm [A-Z]+, protocol [A-Z0-9]+|symmetric kernel' "$folder/out")" -gt 0 ]
+expect "the algorithm is told" [ "$(grep -cE 'algorithm [A-Z]+, protocol [A-Z0-9]+|symmetric kernel' "$work/out")" -gt 0 ]
 expect "the first call stands apart" has metric first_call
 
 for dtype in fp64 fp32 bf16 fp16 fp8_e4m3 fp8_e5m2 int8 int32 uint8; do
@@ -36,6 +35,6 @@ expect "every placement is exact" [ $status -eq 0 ]
 launch -np "$devices" "$program" $device --inject-fault --in-place all
 expect "corrupted results are wrong" all_wrong
 launch -np "$((devices + 1))" "$program" $device --variant nccl --bytes 8 --in-place out_of_place
-expect "two ranks on one device are skipped" skipped_for "$((devices + 1)) ranks on $devices devices"
+expect "two ranks on one device are skipped" one_skipped_for "$((devices + 1)) ranks on $devices devices"
 
-[ $failures -eq 0 ]
+finish

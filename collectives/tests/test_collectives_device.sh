@@ -3,15 +3,14 @@
 # test of its own, in every number format and placement, in captured graphs too, and wrong where corrupted; links
 # between devices and to the host.
 set -u
-. "$(dirname "$0")/launch.sh"
-open_program all_gather
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
-devices=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
-[ "$devices" -gt 0 ] || devices=1
+. scripts/tests/rows.sh
+open_ranks all_gather
+needs_device
+devices=$(device_count)
 device="--preset smoke --place device --time-cap 0.02"
 
 for collective in all_gather reduce_scatter broadcast reduce gather scatter all_to_all all_to_all_v send_recv; do
-    program=${BUILD:-build}/bin/$collective
+    program=$BUILD/bin/$collective
     case $collective in
     all_gather | reduce_scatter | broadcast | reduce | gather | scatter) placements="--in-place all" ;;
     all_to_all_v) placements="--skew 0,37,100" ;;
@@ -29,7 +28,7 @@ for collective in all_gather reduce_scatter broadcast reduce gather scatter all_
 done
 
 for other in barrier pairs host_device; do
-    program=${BUILD:-build}/bin/$other
+    program=$BUILD/bin/$other
     [ $other = pairs ] && [ "$devices" -lt 2 ] && continue
     launch -np "$devices" "$program" $device
     expect "$other: smoke on $devices devices is exact" all_exact
@@ -41,4 +40,4 @@ done
 launch -np "$devices" "$program" $device --memory pageable --bytes 4,16m
 expect "host_device: pageable memory is exact" all_exact
 
-[ $failures -eq 0 ]
+finish

@@ -2,10 +2,11 @@
 # test_lost_ranks_device.sh: a rank killed or stopped while NCCL's kernels wait for it: as test_lost_ranks.sh, and the
 # devices are left free.
 set -u
-. "$(dirname "$0")/launch.sh"
-open_program all_reduce
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
-ranks=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+. scripts/tests/rows.sh
+. collectives/tests/lose.sh
+open_ranks all_reduce
+needs_device
+ranks=$(device_count)
 [ "$ranks" -ge 2 ] || { echo "one device: no peers to lose"; exit 77; }
 host=$(uname -n)
 long="--place device --variant nccl --placement packed --dtype fp32 --in-place out_of_place --operation sum --ranks max
@@ -22,8 +23,8 @@ for signal in KILL STOP; do
     sleep 1
     expect "$signal: nothing is left on the devices" [ "$(on_devices)" -le "$before" ]
     launch -np "$ranks" "$program" $long --iterations 5 --resume "$results" --failed-in-flight
-    cp "$results/all_reduce.csv" "$folder/out"
+    cp "$results/all_reduce.csv" "$work/out"
     expect "$signal: the sweep goes on" [ $status -eq 0 -a "$(count bytes,status 64,ok)" -ge 3 ]
 done
 
-[ $failures -eq 0 ]
+finish

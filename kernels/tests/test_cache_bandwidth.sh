@@ -2,7 +2,7 @@
 # test_cache_bandwidth.sh: every access is right, from a chunk to past the second level, alone and with a team;
 # corrupted results are wrong; odd footprints are skipped.
 set -u
-. "$(dirname "$0")/rows.sh"
+. scripts/tests/rows.sh
 open_program cache_bandwidth
 host="--place host --preset smoke --time-cap 0.002"
 
@@ -35,4 +35,4 @@ for bad in "--access sort" "--bytes 8k" "--team 0"; do
     expect "$bad is refused" refused "${bad#* }"
 done
 
-[ $failures -eq 0 ]
+finish

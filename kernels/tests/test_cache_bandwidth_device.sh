@@ -2,9 +2,8 @@
 # test_cache_bandwidth_device.sh: the same on a device: footprints smaller than a chunk a multiprocessor, of no power of
 # two, and larger than each cache.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program cache_bandwidth
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device cache_bandwidth
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --variant shared --bytes 32k,96k,192k
@@ -28,4 +27,4 @@ expect "more than shared memory is skipped" all_skipped_for "more than a block's
 measure $device --variant l1 --access write
 expect "stores to L1 are skipped" all_skipped_for "L1 passes stores on"
 
-[ $failures -eq 0 ]
+finish

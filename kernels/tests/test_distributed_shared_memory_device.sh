@@ -1,13 +1,12 @@
 #!/bin/sh
 # test_distributed_shared_memory_device.sh: words of other blocks' shared memory, read and written, on a device.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program distributed_shared_memory
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device distributed_shared_memory
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device
-[ "$(count status skipped)" -eq "$(rows)" ] && { echo "no clusters here: $(column reason | head -n 1)"; exit 77; }
+all_skipped && { echo "no clusters here: $(column reason <"$work/out" | head -n 1)"; exit 77; }
 expect "walks and patterns are right" all_right
 measure $device --cluster 1:8:2 --pattern all --rank 0 --target 0
 expect "clusters up to 8 are right" has variant,pattern,status "read,broadcast,ok"
@@ -21,4 +20,4 @@ expect "ranks that the cluster has not are declined" all_skipped_for "no such ra
 measure $device --cluster 2 --pattern all --rank 0 --target 0 --inject-fault
 expect "corrupted sums are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

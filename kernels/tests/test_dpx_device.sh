@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_dpx_device.sh: every intrinsic on a device: each step as plain arithmetic has it, and every chain ends there.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program dpx
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device dpx
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --instruction all
@@ -19,4 +18,4 @@ expect "another seed is right" all_right
 measure $device --instruction all --inject-fault
 expect "corrupted ends are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

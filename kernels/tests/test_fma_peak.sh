@@ -2,7 +2,7 @@
 # test_fma_peak.sh: every instruction set of this processor is right alone and with a team, and gives a share of its
 # limit; corrupted accumulators are wrong; what a variant has no instruction for is skipped.
 set -u
-. "$(dirname "$0")/rows.sh"
+. scripts/tests/rows.sh
 open_program fma_peak
 host="--place host --preset smoke --time-cap 0.01"
 
@@ -27,4 +27,4 @@ for bad in "--dtype fp7" "--team 0"; do
     expect "$bad is refused" refused "${bad#* }"
 done
 
-[ $failures -eq 0 ]
+finish

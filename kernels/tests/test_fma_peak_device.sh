@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_fma_peak_device.sh: the same on a device.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program fma_peak
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device fma_peak
 device="--place device --preset smoke --time-cap 0.05"
 
 measure $device
@@ -18,4 +17,4 @@ expect "corrupted accumulators are wrong" all_wrong
 measure $device --dtype bf16,int8
 expect "formats of the tensor cores are skipped" all_skipped_for "the CUDA cores are measured in"
 
-[ $failures -eq 0 ]
+finish

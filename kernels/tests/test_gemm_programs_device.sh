@@ -2,14 +2,12 @@
 # The programs about matrix products on a device, and our own kernel at sizes that are no multiple of anything of its
 # own, in all four layouts; what it cannot do is declined.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program gemm_shapes
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device gemm_shapes
 quick="--place device --preset smoke --time-cap 0.01"
-failed=0
 
 measure $quick --variant wgmma --m 64 --n 64 --k 64 --layout nn
-[ "$(count status skipped)" -eq "$(rows)" ] && { echo "no wgmma here: $(column reason | head -n 1)"; exit 77; }
+all_skipped && { echo "no wgmma here: $(column reason <"$work/out" | head -n 1)"; exit 77; }
 # each tile that the kernel has is the best for one of these
 measure $quick --variant wgmma --m 8,200,1000,2056 --n 8,72,1032,3072 --k 8,520,1000 --layout all
 expect "wgmma is right at ragged sizes" all_right
@@ -25,7 +23,6 @@ measure $quick --variant wgmma --m 60 --n 64 --k 64 --layout tn
 expect "wgmma declines a transposed A of odd length" all_skipped_for "multiples of 16 bytes"
 measure $quick --variant wgmma --m 64 --n 64 --k 64 --layout nn --dtype fp16
 expect "wgmma declines other formats" all_skipped_for "bf16 alone"
-failed=$((failed + failures))
 
 open_program gemm_scales
 measure $quick --shape square --size 512 --scales all
@@ -37,13 +34,11 @@ measure $quick --shape mlp_up --size 640 --tokens 48 --scales all
 expect "scales of ragged counts are right" all_right
 measure $quick --shape square --size 1024 --scales tensor --inject-fault
 expect "scales: faults are found" all_wrong
-failed=$((failed + failures))
 
 open_program gemm_peak
 measure $quick --largest 2k --dtype bf16
 expect "the shape found is right" all_right
 measure $quick --largest 2k --dtype bf16 --inject-fault
 expect "the shape found: faults are found" all_wrong
-failed=$((failed + failures))
 
-[ $failed -eq 0 ]
+finish

@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_instruction_latency_device.sh: every instruction on a device, step by step.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program instruction_latency
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device instruction_latency
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --instruction all
@@ -19,4 +18,4 @@ expect "another seed is right" all_right
 measure $device --instruction all --inject-fault
 expect "corrupted ends are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

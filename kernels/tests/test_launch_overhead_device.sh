@@ -2,9 +2,8 @@
 # test_launch_overhead_device.sh: every way of launching runs every kernel; a corrupted count is wrong; what makes no
 # sense is skipped.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program launch_overhead
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device launch_overhead
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --variant stream,graph,submit --kernels 1,2,7,100,1000
@@ -29,4 +28,4 @@ for bad in "--kernels 0" "--kernels many"; do
     expect "$bad is refused" refused "${bad#* }"
 done
 
-[ $failures -eq 0 ]
+finish

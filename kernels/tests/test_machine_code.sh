@@ -3,21 +3,14 @@
 # of int8, their sparse forms, HMMA and DMMA of mma, VIADDMNMX of dpx. By cuobjdump of the programs, else by nvdisasm of a
 # kernel compiled here, else by the PTX of that kernel.
 set -u
-bin=${BUILD:-build}/bin
-failures=0
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-nvcc=$(sed -n 's/^NVCC *:*= *//p' "${BUILD:-build}/config.mk" 2>/dev/null)
+. scripts/tests/expect.sh
+bin=$BUILD/bin
+nvcc=$(sed -n 's/^NVCC *:*= *//p' "$BUILD/config.mk" 2>/dev/null)
 [ -x "$bin/wgmma" ] || { echo "no CUDA in this build"; exit 77; }
-grep -q 90a "${BUILD:-build}/settings" 2>/dev/null || { echo "not built for sm_90a"; exit 77; }
+grep -q 90a "$BUILD/settings" 2>/dev/null || { echo "not built for sm_90a"; exit 77; }
 
 contains() { # FILE INSTRUCTION
-    if grep -q -E -- "$2" "$1"; then
-        echo "ok $2 is there"
-    else
-        echo "not ok $2 is there"
-        failures=$((failures + 1))
-    fi
+    if grep -q -E -- "$2" "$1"; then ok "$2 is there"; else not_ok "$2" "it is not there"; fi
 }
 
 if command -v cuobjdump >/dev/null 2>&1; then
@@ -25,7 +18,7 @@ if command -v cuobjdump >/dev/null 2>&1; then
     for instruction in HGMMA QGMMA IGMMA 'HGMMA.SP' 'QGMMA.SP' 'IGMMA.SP'; do contains "$work/wgmma" "$instruction"; done
     for instruction in HMMA DMMA IMMA 'HMMA.SP'; do contains "$work/mma" "$instruction"; done
     for instruction in VIADDMNMX VIMNMX3; do contains "$work/dpx" "$instruction"; done
-    exit $((failures > 0))
+    finish
 fi
 [ -n "$nvcc" ] || { echo "neither cuobjdump nor nvcc"; exit 77; }
 cat >"$work/one.cu" <<'END'
@@ -52,4 +45,4 @@ else
     for instruction in 'wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16' 'm64n8k32.f32.e4m3.e4m3' \
         'wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16'; do contains "$work/one" "$instruction"; done
 fi
-exit $((failures > 0))
+finish

@@ -1,7 +1,7 @@
 #!/bin/sh
 # test_memory_latency.sh: the walk ends where it must, at any stride; a corrupted end is wrong; odd sizes are declined.
 set -u
-. "$(dirname "$0")/rows.sh"
+. scripts/tests/rows.sh
 open_program memory_latency
 host="--place host --preset smoke --time-cap 0.01"
 
@@ -28,4 +28,4 @@ for bad in "--pages 3k" "--bytes 1e6" "--stride 0"; do
     expect "$bad is refused" refused "${bad#* }"
 done
 
-[ $failures -eq 0 ]
+finish

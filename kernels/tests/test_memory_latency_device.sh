@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_memory_latency_device.sh: the same on a device.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program memory_latency
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device memory_latency
 device="--place device --preset smoke --time-cap 0.05"
 
 measure $device --bytes 256,4k,100096,1m,3m,5g --stride 128
@@ -19,4 +18,4 @@ expect "more than shared memory is declined" all_skipped_for "block's shared mem
 measure --place device --preset smoke --inject-fault
 expect "corrupted ends are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

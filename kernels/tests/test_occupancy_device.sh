@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_occupancy_device.sh: every number of warps and loads reads the whole array, on a device.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program occupancy
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device occupancy
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --bytes 32m --warps 1:64:2 --loads 1:8:2
@@ -14,4 +13,4 @@ expect "odd numbers of warps are declined" all_skipped_for "powers of two"
 measure $device --inject-fault
 expect "corrupted sums are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

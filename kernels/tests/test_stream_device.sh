@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_stream_device.sh: the same on a device: tiles and chunks that are full, cut short or alone; warm calls in graphs.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program stream
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device stream
 device="--place device --preset smoke --time-cap 0.01"
 
 # a line; about a tile of 16 KiB, a chunk of 32 KiB and all tiles in flight; more than 4 GiB, where 32 bits end
@@ -27,4 +26,4 @@ expect "corrupted results are wrong" all_wrong
 measure $device --dtype all --bytes 64,1000064 --inject-fault
 expect "corrupted small results are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

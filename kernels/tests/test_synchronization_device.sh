@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_synchronization_device.sh: nobody passes a barrier before all have come, on a device.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program synchronization
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device synchronization
 device="--place device --preset smoke --time-cap 0.01"
 
 measure --place device --preset quick --time-cap 0.01
@@ -18,4 +17,4 @@ expect "odd clusters are declined" has variant,status "cluster,skipped"
 measure $device --inject-fault
 expect "corrupted counts are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

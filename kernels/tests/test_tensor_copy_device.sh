@@ -1,9 +1,8 @@
 #!/bin/sh
 # test_tensor_copy_device.sh: boxes of every rank by the copy engine, and the other copies, on a device.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program tensor_copy
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device tensor_copy
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --rank 1 --box 1k --bytes 1m,4m --blocks 1,2
@@ -24,4 +23,4 @@ expect "boxes are powers of two" all_skipped_for "powers of two"
 measure $device --inject-fault
 expect "corrupted sums are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

@@ -2,9 +2,8 @@
 # test_transfer_device.sh: every word arrives, in each direction and from either memory; corrupted words are wrong; what
 # makes no sense is skipped, what is no word is refused.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program transfer
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device transfer
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --bytes 8,4088,1000000,64m
@@ -36,4 +35,4 @@ for bad in "--direction sideways" "--memory tape" "--bytes 4"; do
     expect "$bad is refused" refused "${bad#* }"
 done
 
-[ $failures -eq 0 ]
+finish

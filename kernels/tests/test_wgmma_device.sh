@@ -1,13 +1,12 @@
 #!/bin/sh
 # test_wgmma_device.sh: every instruction of wgmma on a device that has them: every element of every accumulator exact.
 set -u
-. "$(dirname "$0")/rows.sh"
-open_program wgmma
-"$program" --place device --list >/dev/null 2>&1 || { echo "no device"; exit 77; }
+. scripts/tests/rows.sh
+open_device wgmma
 device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --dtype fp16 --n 8
-[ "$(count status skipped)" -eq "$(rows)" ] && { echo "no wgmma here: $(column reason | head -n 1)"; exit 77; }
+all_skipped && { echo "no wgmma here: $(column reason <"$work/out" | head -n 1)"; exit 77; }
 measure $device --dtype all --sums wide --n 8:256:2
 expect "all instructions are right" all_right
 for type in fp16 bf16 tf32 fp8_e4m3 fp8_e5m2 int8; do
@@ -38,4 +37,4 @@ expect "corrupted accumulators are wrong" all_wrong
 measure $device --dtype fp16,fp8_e5m2 --sums fp16 --n 16 --inject-fault
 expect "corrupted fp16 accumulators are wrong" all_wrong
 
-[ $failures -eq 0 ]
+finish

@@ -1,5 +1,6 @@
-# expect.sh: read by the test scripts beside it. A line `ok NAME`, `not ok NAME: WHY` or `skip NAME: WHY` a test, which
-# scripts/check.sh counts; finish says by the exit status whether all was well.
+# expect.sh: for test scripts, which run from the repository root and read this file. A line `ok NAME`, `not ok NAME: WHY` or `skip NAME: WHY` a test, which
+# scripts/check.sh counts; finish says by the exit status whether all was well. For tests that ask about the rows of one
+# program after another, rows.sh stands on it.
 # shellcheck shell=sh
 
 BUILD=${BUILD:-build}
@@ -7,12 +8,6 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/plumbline-test.XXXXXX") || exit 1
 failures=0
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
-
-# For sanitized builds: what Open MPI itself never frees. Its plug-ins are unloaded by then, so only whole stacks, which
-# the fast unwinder does not give, show whose it is.
-printf 'leak:%s\n' libmpi.so libopen-rte.so libopen-pal.so libpmix.so libevent >"$work/leaks"
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}fast_unwind_on_malloc=0"
-export LSAN_OPTIONS="suppressions=$work/leaks:print_suppressions=0"
 
 ok() { echo "ok $1"; }
 not_ok() {
@@ -27,6 +22,13 @@ finish() {
 # verdict NAME: the test passes if nothing was found wrong with it, that is if $wrong is empty
 verdict() { if [ -z "$wrong" ]; then ok "$1"; else not_ok "$1" "$wrong"; fi; }
 
+# What an exit status says, for a program that may have said nothing itself.
+ending() {
+    if [ "$1" = 124 ]; then echo "exit status 124 (out of time)"
+    elif [ "$1" -gt 128 ] && [ "$1" -le 192 ]; then echo "exit status $1 (signal $(($1 - 128)))"
+    else echo "exit status $1"; fi
+}
+
 # refuse NAME STATUS 'WORD...' COMMAND...: the command must end with this status, print nothing on standard output and
 # one line on standard error that holds each of the words.
 refuse() {
@@ -34,7 +36,7 @@ refuse() {
     shift 3
     timeout 20 "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$? wrong=""
-    [ "$status" = "$refuse_status" ] || wrong="exit status $status, not $refuse_status"
+    [ "$status" = "$refuse_status" ] || wrong="$(ending $status), not $refuse_status"
     [ ! -s "$work/out" ] || wrong="$wrong; something on standard output"
     [ "$(wc -l <"$work/err")" = 1 ] || wrong="$wrong; not one line"
     for word in $refuse_words; do
@@ -46,36 +48,48 @@ refuse() {
 
 # fields <CSV: every record's fields joined by tabs, with quotes resolved; what is not RFC 4180 (a quote inside a bare
 # field, text after a closing quote, an unclosed one) is an error.
-# column NAME <CSV: that field of every row, a line each.
+# column NAME,.. <CSV: those fields of every row, commas between, a line each.
 fields() {
-    LC_ALL=C awk '{ text = text $0 "\n" } END {
-        n = length(text); state = "start"; record = ""; line = 1
+    LC_ALL=C awk 'BEGIN { state = "start" }
+    state == "start" && !/["\r]/ { gsub(/,/, "\t"); print; next } # most lines: no need to look at every character
+    {
+        text = $0 "\n"
+        n = length(text)
         for (i = 1; i <= n; i++) {
             c = substr(text, i, 1)
-            if (c == "\n") line++
             if (state == "quoted") {
                 if (c == "\"") state = "closing"; else record = record (c == "\n" || c == "\t" ? " " : c)
             } else if (state == "closing" && c == "\"") { record = record c; state = "quoted" }
             else if (c == ",") { record = record "\t"; state = "start" }
             else if (c == "\n") { print record; record = ""; state = "start" }
-            else if (state == "closing") { print "line " line ": text after a quote" >"/dev/stderr"; exit 1 }
-            else if (c == "\"" && state == "bare") { print "line " line ": a bare quote" >"/dev/stderr"; exit 1 }
+            else if (state == "closing" && c != "\r") exit bad("text after a quote")
+            else if (c == "\"" && state == "bare") exit bad("a bare quote")
             else if (c == "\"") state = "quoted"
             else if (c != "\r") { record = record c; state = "bare" }
         }
-        if (state == "quoted") { print "an open quote at the end" >"/dev/stderr"; exit 1 }
-    }'
+    }
+    function bad(what) { print "line " NR ": " what >"/dev/stderr"; failed = 1; return 1 }
+    END { if (state == "quoted" && !failed) exit bad("an open quote at the end") }'
 }
 column() {
-    fields | awk -F'\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next }
-        { print at ? $at : "no column " name }'
+    fields | awk -F'\t' -v names="$1" 'NR == 1 { n = split(names, name, ","); for (i = 1; i <= NF; i++) at[$i] = i; next }
+        { for (k = 1; k <= n; k++) printf "%s%s", name[k] in at ? $at[name[k]] : "no column " name[k], k < n ? "," : "\n" }'
 }
 
 programs() { cat "$BUILD/programs"; }
+has_launcher() { command -v mpirun >/dev/null 2>&1; }
+uses_ranks() { # PROGRAM
+    described=$("$BUILD/bin/$1" --describe) || echo "$1 --describe: $(ending $?)" >&2
+    [ "$(printf '%s\n' "$described" | cut -f3)" = 1 ]
+}
+# Devices of this machine, one if they cannot be counted.
+device_count() {
+    devices_seen=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU ')
+    echo $((devices_seen > 0 ? devices_seen : 1))
+}
 # What starts a program, as words: $RANKS ranks (two; 0 for no launcher) if it uses ranks and there is a launcher.
 starter() {
-    if [ "${RANKS:-2}" -gt 0 ] && "$BUILD/bin/$1" --describe | cut -f3 | grep -qx 1 &&
-        command -v mpirun >/dev/null 2>&1; then
+    if [ "${RANKS:-2}" -gt 0 ] && uses_ranks "$1" && has_launcher; then
         echo mpirun -np "${RANKS:-2}" --bind-to none --oversubscribe "$BUILD/bin/$1"
     else
         echo "$BUILD/bin/$1"
