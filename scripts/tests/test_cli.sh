@@ -65,11 +65,11 @@ axis_options() {
 
 promises() {
     wrong=""
-    "$program" --help >"$work/help" 2>"$work/err" || wrong="--help fails"
-    "$program" --schema >"$work/schema" 2>>"$work/err" || wrong="$wrong; --schema fails"
-    "$program" --preset smoke --list >"$work/list" 2>>"$work/err" || wrong="$wrong; --list fails"
-    "$program" --version >"$work/version" 2>>"$work/err" || wrong="$wrong; --version fails"
-    [ ! -s "$work/err" ] || wrong="$wrong; words on standard error: $(head -n 1 "$work/err")"
+    "$program" --help >"$work/help" 2>"$work/err" || wrong="--help: $(ending $?)"
+    "$program" --schema >"$work/schema" 2>>"$work/err" || wrong="$wrong; --schema: $(ending $?)"
+    "$program" --preset smoke --list >"$work/list" 2>>"$work/err" || wrong="$wrong; --list: $(ending $?)"
+    "$program" --version >"$work/version" 2>>"$work/err" || wrong="$wrong; --version: $(ending $?)"
+    [ ! -s "$work/err" ] || wrong="$wrong; words on standard error: $(head -n 4 "$work/err" | tr '\n' '|')"
     [ -s "$work/list" ] || wrong="$wrong; --list lists nothing"
     grep -q '^plumbline [0-9]' "$work/version" || wrong="$wrong; --version names no version"
     for option in preset variant backend place cache data seed threads device time-cap case-timeout out resume launch \
@@ -83,9 +83,10 @@ promises() {
     while read -r variant; do
         grep -qE "^  $variant +[a-z]" "$work/help" || wrong="$wrong; --help lacks variant $variant"
     done <"$work/variants"
-    "$program" --describe | awk -F'\t' -v name="$1" \
-        'NF == 4 && $2 == name && $3 ~ /^[01]$/ && $4 ~ /\?$/ { good = 1 } END { exit !good }' ||
-        wrong="$wrong; --describe is not suite, name, ranks and a question"
+    "$program" --describe >"$work/described" 2>"$work/err" ||
+        wrong="$wrong; --describe: $(ending $?): $(tail -n 3 "$work/err" | tr '\n' '|')"
+    awk -F'\t' -v name="$1" 'NF == 4 && $2 == name && $3 ~ /^[01]$/ && $4 ~ /\?$/ { good = 1 } END { exit !good }' \
+        "$work/described" || wrong="$wrong; --describe is not suite, name, ranks and a question"
     verdict "$1: help, schema, list, describe, version"
 }
 
