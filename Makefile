@@ -22,6 +22,8 @@ MAKEFLAGS += --no-builtin-rules
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 include $(BUILD)/config.mk
 endif
+# The manifest asks CUDA's libraries for their versions, in programs that do not link them as well.
+LIBS += $(filter -Wl%,$(LIBS_cuda))
 settings := $(CC) $(CXX_HOST) $(ARCH) $(NO_CUDA) $(CUDA_HOME)
 $(BUILD)/settings: always
 	@mkdir -p $(@D); echo '$(settings)' | cmp -s - $@ || echo '$(settings)' >$@

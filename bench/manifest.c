@@ -5,8 +5,6 @@
 #include "manifest.h"
 
 #include <cjson/cJSON.h>
-#include <gnu/libc-version.h>
-#include <hwloc.h>
 #include <omp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,33 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "blas.h"
 #include "counters.h"
 #include "device.h"
 #include "file.h"
+#include "libraries.h"
 #include "rows.h"
 #include "telemetry.h"
 #include "topology.h"
-
-/* Headers of optional libraries, for the versions that programs are compiled against. */
-#if __has_include(<cuda_runtime_api.h>)
-#include <cuda_runtime_api.h>
-#endif
-#if __has_include(<cublas_api.h>)
-#include <cublas_api.h>
-#endif
-#if __has_include(<cudnn_version.h>)
-#include <cudnn_version.h>
-#endif
-#if __has_include(<nccl.h>)
-#include <nccl.h>
-#endif
-#if __has_include(<mpi.h>)
-#include <mpi.h>
-#endif
-#if HAVE_PAPI
-#include <papi.h>
-#endif
 
 #ifndef PLUMBLINE_COMMIT
 #define PLUMBLINE_COMMIT ""
@@ -155,52 +133,29 @@ static void add_gpus(cJSON *root, const struct machine *machine) {
         cJSON_AddStringToObject(driver, "cuda", machine->driver.cuda);
 }
 
-static void add_libraries(cJSON *root) {
-    cJSON *libraries = cJSON_AddObjectToObject(root, "libraries");
-    cJSON_AddStringToObject(libraries, "hwloc", HWLOC_VERSION);
-    if (blas_missing() == NULL)
-        cJSON_AddStringToObject(libraries, "openblas", blas_version());
-#if defined OMPI_MAJOR_VERSION
-    add_text(libraries, "mpi", "Open MPI %d.%d.%d", OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION, OMPI_RELEASE_VERSION);
-#elif defined MPICH_VERSION
-    add_text(libraries, "mpi", "MPICH %s", MPICH_VERSION);
-#elif defined MPI_VERSION
-    add_text(libraries, "mpi", "MPI %d.%d", MPI_VERSION, MPI_SUBVERSION);
-#endif
-#if HAVE_PAPI
-    add_text(libraries, "papi", "%d.%d.%d", PAPI_VERSION_MAJOR(PAPI_VERSION), PAPI_VERSION_MINOR(PAPI_VERSION),
-             PAPI_VERSION_REVISION(PAPI_VERSION));
-#endif
-#if defined CUDART_VERSION
-    add_text(libraries, "cuda", "%d.%d", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
-#endif
-#if defined CUBLAS_VER_MAJOR
-    add_text(libraries, "cublas", "%d.%d.%d", CUBLAS_VER_MAJOR, CUBLAS_VER_MINOR, CUBLAS_VER_PATCH);
-#endif
-#if defined CUDNN_MAJOR
-    add_text(libraries, "cudnn", "%d.%d.%d", CUDNN_MAJOR, CUDNN_MINOR, CUDNN_PATCHLEVEL);
-#endif
-#if defined NCCL_MAJOR
-    add_text(libraries, "nccl", "%d.%d.%d", NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH);
-#endif
-    cJSON_AddStringToObject(libraries, "cjson", cJSON_Version());
-    cJSON_AddStringToObject(libraries, "glibc", gnu_get_libc_version());
+/* Is the variable one of these: exact names, or prefixes that end in '*'? */
+static bool is_among(const char *variable, const char *const *patterns, size_t count) {
+    size_t length = strcspn(variable, "=");
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(patterns[i]);
+        bool prefix = patterns[i][size - 1] == '*';
+        if (prefix ? length >= size && strncmp(variable, patterns[i], size - 1) == 0
+                   : length == size && strncmp(variable, patterns[i], size) == 0)
+            return true;
+    }
+    return false;
 }
 
-/* Exact names, or prefixes that end in '*'. Nothing else leaves the environment: it may hold secrets. */
+/* Nothing but what is allowed leaves the environment: it may hold secrets. Of Open MPI's parameters, those that mpirun
+   hands down about this very launch tell nothing but its paths, addresses and keys. */
 static bool may_record(const char *variable) {
     static const char *const allowed[] = {
         "OMP_*", "GOMP_*", "OPENBLAS_*", "NCCL_*", "OMPI_MCA_*", "UCX_*", "MALLOC_*", "CUDA_VISIBLE_DEVICES",
         "CUDA_DEVICE_MAX_CONNECTIONS", "LD_PRELOAD", "SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NNODES"};
-    size_t length = strcspn(variable, "=");
-    for (size_t i = 0; i < ARRAY_LENGTH(allowed); i++) {
-        size_t size = strlen(allowed[i]);
-        bool prefix = allowed[i][size - 1] == '*';
-        if (prefix ? length >= size && strncmp(variable, allowed[i], size - 1) == 0
-                   : length == size && strncmp(variable, allowed[i], size) == 0)
-            return true;
-    }
-    return false;
+    static const char *const of_launch[] = {"OMPI_MCA_orte_*", "OMPI_MCA_ess", "OMPI_MCA_ess_*", "OMPI_MCA_pmix",
+                                            "OMPI_MCA_initial_wdir", "OMPI_MCA_shmem_RUNTIME_QUERY_hint"};
+    return is_among(variable, allowed, ARRAY_LENGTH(allowed)) &&
+           !is_among(variable, of_launch, ARRAY_LENGTH(of_launch));
 }
 
 static void add_environment(cJSON *root) {
@@ -290,7 +245,7 @@ char *manifest_text(const char *arguments) {
     cJSON_AddNumberToObject(root, "memory_mib", (double)(int64_t)(memory / (double)MIB));
     add_counters(root);
     add_gpus(root, &machine);
-    add_libraries(root);
+    libraries_describe(cJSON_AddObjectToObject(root, "libraries"));
     add_build(root);
     add_environment(root);
     cJSON_AddStringToObject(root, "arguments", arguments != NULL ? arguments : "");

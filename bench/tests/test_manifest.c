@@ -87,10 +87,17 @@ static void test_environment(void **state) {
                                      "SLURM_NNODES", "GOMP_TEST",     "CUDA_VISIBLE_DEVICES"};
     static const char *const out[] = {"OMPX",        "SLURM_JOB_IDX", "SLURM_JOB",   "SLURM_JOB_USER", "omp_test",
                                       "MY_OMP_TEST", "API_TOKEN",     "OMPI_SECRET", "NCCL",           "OMP_"};
+    /* what mpirun says of one launch: paths, addresses, a key */
+    static const char *const of_launch[] = {
+        "OMPI_MCA_orte_hnp_uri", "OMPI_MCA_orte_top_session_dir", "OMPI_MCA_orte_precondition_transports",
+        "OMPI_MCA_initial_wdir", "OMPI_MCA_ess",                  "OMPI_MCA_ess_base_jobid",
+        "OMPI_MCA_pmix",         "PMIX_SERVER_TMPDIR",            "OMPI_FILE_LOCATION"};
     for (size_t i = 0; i < ARRAY_LENGTH(in); i++)
         setenv(in[i], "a=b \"c\"", 1);
     for (size_t i = 0; i < ARRAY_LENGTH(out); i++)
         setenv(out[i], "s3cr3t", 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(of_launch); i++)
+        setenv(of_launch[i], "/s3cr3t", 1);
     char *text = manifest_text("");
     assert_non_null(text);
     assert_null(strstr(text, "s3cr3t"));
@@ -104,6 +111,8 @@ static void test_environment(void **state) {
         unsetenv(in[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(out); i++)
         unsetenv(out[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(of_launch); i++)
+        unsetenv(of_launch[i]);
     cJSON_Delete(root);
     free(text);
 }
