@@ -142,6 +142,10 @@ struct bench {
     void (*check)(struct run *run, struct verdict *verdict);
     void (*release)(struct run *run);
     bool ranks; /* started once a rank by an MPI launcher; see ranks.h */
+    /* The variants of one case are all set up and checked, then timed in turn, a few calls of each at a time: for calls
+       that heat the device, whose clock falls and rises with what ran before. Their memory is held together. Those with
+       `measure` take their own time before the turns; with ranks, and with --inject-slowdown, each is timed alone. */
+    bool in_turn;
     const struct setting *settings; /* optional, ended by an entry whose name is NULL; at most SETTINGS_MAX */
 };
 

@@ -139,9 +139,20 @@ void sweep_plan(const struct options *options, int device_count, const char *dev
 void measurement_key(const struct options *options, const struct measurement *measurement, char key[KEY_SIZE]);
 const char *measurement_mode(const struct options *options, const struct measurement *measurement);
 bool list_has(const char *list, const char *word);
-/* measure.c */
-void measure(const struct options *options, struct shared *shared, const struct measurement *measurement,
-             struct outcome *outcome);
+/* measure.c: measurements that are timed in turn; most often there is one. */
+enum { TURNS_MAX = 16 };
+enum turn_end {
+    TURN_OVER,  /* the outcome is one */
+    TURN_ALONE, /* skipped while others held memory: to be measured anew without them */
+    TURN_AGAIN, /* ended by another one's failure: to be measured anew by another worker */
+};
+struct turn {
+    size_t index; /* in the plan */
+    enum turn_end end;
+    struct outcome outcome;
+};
+void measure(const struct options *options, struct shared *shared, const struct plan *plan, struct turn *turns,
+             size_t count);
 void outcome_release(struct outcome *outcome);
 /* supervise.c */
 int supervise(const struct options *options, const struct plan *plan, struct shared *shared);

@@ -1,4 +1,4 @@
-/* measure.c: one measurement from setup to figures. Runs in a worker; see harness.h. */
+/* measure.c: measurements from setup to figures. Runs in a worker; see harness.h. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -113,7 +113,9 @@ void bench_report_plain(struct run *run, enum metric metric, double value, struc
 }
 
 static void enter(struct session *session, enum phase phase) {
+    session->phase = phase;
     session->shared->phase = phase;
+    session->shared->current = session->index;
 }
 
 static void synchronize(struct session *session) {
@@ -157,16 +159,21 @@ static void check(struct session *session) {
     }
 }
 
-static void add_rates(struct session *session, double *seconds, size_t count) {
+static void add_rates(struct session *session) {
     struct outcome *outcome = session->outcome;
-    struct timing timing = statistics(seconds, count);
+    struct sampling *sampling = &session->sampling;
+    struct timing timing = statistics(sampling->seconds, sampling->count);
     bool device = session->run.variant->place == PLACE_DEVICE;
     for (int i = 0; i < outcome->work.rate_count; i++) {
         const struct rate *rate = &outcome->work.rates[i];
         struct figure *figure = new_figure(session, rate->metric, rate->limit);
         figure->timing = timing;
-        figure->seconds = i == 0 ? seconds : NULL;
-        double time = rate->metric == METRIC_harness_cost ? session->overhead : timing.median;
+        if (i == 0) {
+            figure->seconds = sampling->seconds;
+            sampling->seconds = NULL;
+        }
+        double overhead = sampling->overhead / (double)sampling->count;
+        double time = rate->metric == METRIC_harness_cost ? overhead : timing.median;
         figure->value = rate_value(rate->metric, rate->amount, time);
         bool matrix = rate->metric == METRIC_flop_rate || rate->metric == METRIC_op_rate;
         if (device && matrix && rate->limit.value > 0 && outcome->clock_mhz > 0) {
@@ -215,36 +222,48 @@ static void read_telemetry(struct session *session) {
 }
 
 /* On the host the row's `throttled` says that the timed threads went without their cores for over 2 % of the time. */
-static void note_interruptions(struct session *session, double lost_before, double start) {
+static void note_interruptions(struct session *session) {
     const double share = 0.02;
-    double spent = (bench_seconds() - start) * session->run.threads;
+    double spent = (bench_seconds() - session->started) * session->run.threads;
     if (session->run.variant->place == PLACE_HOST)
-        session->outcome->throttled = interruptions_lost() - lost_before > share * spent;
+        session->outcome->throttled = interruptions_lost() - session->lost > share * spent;
 }
 
-static void time_and_report(struct session *session) {
-    double lost = interruptions_lost(), start = bench_seconds();
+static void begin_timing(struct session *session) {
     enter(session, PHASE_TIMING);
-    telemetry_reset();
-    if (session->run.variant->measure != NULL) {
-        session->run.variant->measure(&session->run);
-        note_interruptions(session, lost, start);
-        read_telemetry(session);
+    session->lost = interruptions_lost();
+    session->started = bench_seconds();
+    if (session->run.variant->measure == NULL) {
+        sampling_begin(session);
         return;
     }
-    double *seconds = NULL;
-    size_t count = time_variant(session, &seconds);
-    note_interruptions(session, lost, start);
+    telemetry_reset();
+    session->run.variant->measure(&session->run);
+    note_interruptions(session);
     read_telemetry(session);
-    add_rates(session, seconds, count);
+}
+
+static void take_round(struct session *session) {
+    enter(session, PHASE_TIMING);
+    sampling_round(session);
+}
+
+static void end_timing(struct session *session) {
+    enter(session, PHASE_TIMING);
+    sampling_admit_cap(session);
+    note_interruptions(session);
+    read_telemetry(session);
+    add_rates(session);
     add_first_call(session);
     add_counters(session);
 }
 
-static void stages(struct session *session) {
+/* All that comes before the timing of a variant's run. */
+static void prepare(struct session *session) {
     struct run *run = &session->run;
     const struct bench *b = run->bench;
-    const char *reason = b->decline != NULL ? b->decline(run) : NULL;
+    const char *reason = session->absent;
+    if (reason == NULL && b->decline != NULL) reason = b->decline(run);
     if (reason == NULL && run->variant->decline != NULL) reason = run->variant->decline(run);
     if (reason != NULL) session_end(session, STATUS_skipped, reason);
     slowdown_admit(session);
@@ -254,25 +273,34 @@ static void stages(struct session *session) {
     if (run->variant->setup != NULL) run->variant->setup(run);
     synchronize(session);
     /* a variant that measures itself has its result checked afterwards; the others are checked first, then timed */
-    if (run->variant->measure != NULL) time_and_report(session);
+    if (run->variant->measure != NULL) begin_timing(session);
     check(session);
     session->outcome->memory = blocks_held(session);
-    if (run->variant->measure == NULL && session->outcome->status == STATUS_ok) time_and_report(session);
 }
 
 /* Also after an early end: what setup made is let go, so that the next measurement finds the machine empty. */
 static void release(struct session *session) {
     struct run *run = &session->run;
-    if (setjmp(session->end) != 0) return;
-    if (run->variant->release != NULL && session->shared->phase != PHASE_IDLE) run->variant->release(run);
-    if (run->bench->release != NULL && session->shared->phase != PHASE_IDLE) run->bench->release(run);
+    if (session->phase == PHASE_IDLE) return;
+    if (run->variant->release != NULL) run->variant->release(run);
+    if (run->bench->release != NULL) run->bench->release(run);
 }
 
-void measure(const struct options *options, struct shared *shared, const struct measurement *measurement,
-             struct outcome *outcome) {
+/* Lets bench_skip and bench_fail end what the session is at. */
+static void with(struct session *session, void (*step)(struct session *session)) {
+    if (setjmp(session->end) == 0) step(session);
+}
+
+static bool is_timed(const struct session *session) {
+    return !session->ended && session->run.variant->measure == NULL && session->outcome->status == STATUS_ok;
+}
+
+static struct session *session_new(const struct options *options, struct shared *shared,
+                                   const struct measurement *measurement, struct turn *turn) {
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL) abort();
-    *outcome = (struct outcome){.memory = -1, .clock_mhz = -1, .power_w = -1, .throttled = -1};
+    turn->end = TURN_OVER;
+    turn->outcome = (struct outcome){.memory = -1, .clock_mhz = -1, .power_w = -1, .throttled = -1};
     bool device = measurement->variant->place == PLACE_DEVICE;
     session->run = (struct run){
         .bench = &bench, .variant = measurement->variant, .value = measurement->value, .preset = options->preset,
@@ -284,22 +312,77 @@ void measure(const struct options *options, struct shared *shared, const struct 
         .stream = device && measurement->absent == NULL ? device_backend->stream() : NULL};
     session->options = options;
     session->shared = shared;
-    session->outcome = outcome;
+    session->outcome = &turn->outcome;
+    session->index = turn->index;
+    session->absent = measurement->absent;
     enter(session, PHASE_IDLE);
-    if (measurement->absent != NULL) {
-        outcome->status = STATUS_skipped;
-        snprintf(outcome->reason, REASON_SIZE, "%s", measurement->absent);
-    } else {
-        if (setjmp(session->end) == 0) stages(session);
-        release(session);
-        blocks_release(session);
+    return session;
+}
+
+/* After a failure the device's context may be poisoned: nobody else's time would count. */
+static bool device_is_lost(const struct session *session) {
+    return session->outcome->status == STATUS_failed && session->run.variant->place == PLACE_DEVICE;
+}
+
+/* What each of them is at next, whether there is more of it, and whether the device bears it. */
+static bool each_in_turn(struct session *const *sessions, size_t count, bool backwards,
+                         void (*step)(struct session *session), bool *more) {
+    *more = false;
+    for (size_t i = 0; i < count; i++) {
+        struct session *session = sessions[backwards ? count - 1 - i : i];
+        if (!is_timed(session)) continue;
+        if (count > 1) session->shared->started = bench_seconds(); /* the time limit is of one measurement */
+        with(session, step);
+        if (device_is_lost(session)) return false;
+        *more = *more || (is_timed(session) && !session->sampling.over);
     }
+    return true;
+}
+
+/* Rounds of samples, forth and back, so that whatever drifts meanwhile favours none, until the last one has enough:
+   what stopped earlier would have seen another device. */
+static bool time_in_turn(struct session *const *sessions, size_t count) {
+    bool more, well;
+    telemetry_reset();
+    well = each_in_turn(sessions, count, false, begin_timing, &more);
+    for (bool backwards = false; well && more; backwards = !backwards)
+        well = each_in_turn(sessions, count, backwards, take_round, &more);
+    return well && each_in_turn(sessions, count, false, end_timing, &more);
+}
+
+static void session_close(struct session *session) {
+    struct outcome *outcome = session->outcome;
+    with(session, release);
+    blocks_release(session);
     if (outcome->status == STATUS_ok && session->note[0] != '\0') {
         size_t used = strlen(outcome->reason);
         snprintf(outcome->reason + used, REASON_SIZE - used, "%s%s", used > 0 ? "; " : "", session->note);
     }
     if (outcome->status != STATUS_ok) outcome_release(outcome); /* a figure of a wrong result is no figure */
+    free(session->sampling.seconds);
     free(session);
+}
+
+void measure(const struct options *options, struct shared *shared, const struct plan *plan, struct turn *turns,
+             size_t count) {
+    struct session *sessions[TURNS_MAX];
+    size_t ready = 0;
+    bool well = true, held = false;
+    for (; ready < count && well; ready++) {
+        struct turn *turn = &turns[ready];
+        struct session *session = session_new(options, shared, &plan->list[turn->index], turn);
+        sessions[ready] = session;
+        if (count > 1) shared->started = bench_seconds();
+        with(session, prepare);
+        well = !device_is_lost(session);
+        bool declined = session->phase == PHASE_IDLE;
+        if (held && !declined && turn->outcome.status == STATUS_skipped) turn->end = TURN_ALONE;
+        held = held || blocks_held(session) > 0;
+    }
+    well = well && time_in_turn(sessions, count);
+    for (size_t i = 0; i < count; i++)
+        if (!well && (i >= ready || !device_is_lost(sessions[i]))) turns[i].end = TURN_AGAIN;
+    while (ready > 0) session_close(sessions[--ready]);
 }
 
 void outcome_release(struct outcome *outcome) {

@@ -19,6 +19,14 @@ struct output {
     enum place place;
     bool in_place;
 };
+/* The samples of one measurement, while they are taken. */
+struct sampling {
+    double *seconds; /* of one call each; malloc, NULL before */
+    size_t count, calls; /* samples; calls in each */
+    double estimate;     /* seconds of a call, by the warm-up */
+    double spent, overhead; /* seconds in rounds; what of them was no call */
+    bool settled, over;  /* the median is known well enough; so, or the cap is reached */
+};
 struct session {
     struct run run; /* first: the program's pointer is ours */
     const struct options *options;
@@ -30,7 +38,11 @@ struct session {
     int output_count;
     char note[256];    /* what else to know, for an ok row */
     double first_call; /* seconds of the call that is checked */
-    double overhead; /* seconds a sample spent outside the timed region */
+    struct sampling sampling;
+    double lost, started; /* interruptions_lost and bench_seconds when the timing began */
+    size_t index; /* in the plan */
+    const char *absent; /* why there is no device for it; NULL: there is */
+    enum phase phase;
     jmp_buf end; /* bench_skip and bench_fail come back here */
     bool ended;
 };
@@ -44,8 +56,10 @@ void outputs_poison(struct session *session);
 void outputs_corrupt(struct session *session);
 void blocks_release(struct session *session);
 double blocks_held(const struct session *session);
-/* timing.c: fills one set of samples, seconds of one call; returns their number */
-size_t time_variant(struct session *session, double **seconds);
+/* timing.c */
+void sampling_begin(struct session *session); /* warms up */
+void sampling_round(struct session *session); /* takes about a tenth of what the time cap allows */
+void sampling_admit_cap(struct session *session); /* says so in the row where the cap ended it */
 void take_samples(struct session *session, double *seconds, size_t count, size_t calls); /* on every rank */
 /* slowdown.c: --inject-slowdown. Each does nothing where it is not asked for */
 void slowdown_admit(struct session *session); /* says so in the row; ends a measurement that cannot be slowed */

@@ -78,9 +78,10 @@ static void obituary(const struct context *context, size_t index, enum status st
     finish_row(context, index, &outcome);
 }
 
-/* Skips what the folder holds already. Returns false when there is nothing to measure at index. */
+/* Skips what is measured already, by this process or in the folder. Returns false when there is nothing to do. */
 static bool begin(const struct context *context, size_t index) {
     char key[KEY_SIZE];
+    if (context->shared->summaries[index].measured) return false;
     measurement_key(context->options, &context->plan->list[index], key);
     if (writes() && rows_known(key)) {
         if (context->options->resume == NULL)
@@ -122,31 +123,64 @@ static void name_rank(struct outcome *outcome) {
     memcpy(outcome->reason, reason, sizeof reason);
 }
 
+/* Returns false after a failure on a device, whose context may be poisoned. */
+static bool finish(const struct context *context, struct turn *turn) {
+    struct outcome *outcome = &turn->outcome;
+    bool failed = outcome->status == STATUS_failed, alone = failed && rank_backend != NULL;
+    char reason[REASON_SIZE];
+    memcpy(reason, outcome->reason, sizeof reason);
+    if (alone) name_rank(outcome);
+    finish_row(context, turn->index, outcome);
+    if (alone) {
+        fprintf(stderr, "%s: %s\n", bench.name, outcome->reason);
+        lifeline_fail(reason);
+    }
+    outcome_release(outcome);
+    return !failed || context->plan->list[turn->index].variant->place != PLACE_DEVICE;
+}
+
+/* Measures them in turn and writes the rows, then in the same way, by itself, what found no room beside the others. */
+static void run_turns(const struct context *context, struct turn *turns, size_t count) {
+    bool well = true;
+    measure(context->options, context->shared, context->plan, turns, count);
+    for (size_t i = 0; i < count; i++)
+        if (turns[i].end == TURN_OVER && !finish(context, &turns[i])) well = false;
+    if (!well) {
+        fflush(NULL);
+        _exit(EXIT_RESTART);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (turns[i].end == TURN_ALONE && begin(context, turns[i].index)) run_turns(context, &turns[i], 1);
+}
+
+/* How many measurements from index on are timed in turn: the variants of one case, where the program asks for it. */
+static size_t company(const struct context *context, size_t index) {
+    const struct measurement *first = &context->plan->list[index];
+    size_t count = 1;
+    if (!bench.in_turn || rank_backend != NULL || context->options->slowdown > 0) return 1;
+    for (; count < TURNS_MAX && index + count < context->plan->count; count++) {
+        const struct measurement *next = &first[count];
+        if (next->variant->place != first->variant->place ||
+            memcmp(next->value, first->value, sizeof first->value) != 0)
+            break;
+    }
+    return count;
+}
+
 static void run_from(const struct context *context, size_t first) {
     bool device_started = false;
-    for (size_t index = first; index < context->plan->count; index++) {
-        const struct measurement *measurement = &context->plan->list[index];
-        if (!begin_together(context, index)) continue;
+    for (size_t index = first; index < context->plan->count;) {
+        struct turn turns[TURNS_MAX];
+        size_t count = 0, end = index + company(context, index);
+        for (; index < end; index++)
+            if (begin_together(context, index)) turns[count++].index = index;
+        if (count == 0) continue;
+        const struct measurement *measurement = &context->plan->list[turns[0].index];
         if (measurement->variant->place == PLACE_DEVICE && measurement->absent == NULL && !device_started) {
             start_device(context);
             device_started = true;
         }
-        struct outcome outcome;
-        measure(context->options, context->shared, measurement, &outcome);
-        bool failed = outcome.status == STATUS_failed, alone = failed && rank_backend != NULL;
-        char reason[REASON_SIZE];
-        memcpy(reason, outcome.reason, sizeof reason);
-        if (alone) name_rank(&outcome);
-        finish_row(context, index, &outcome);
-        if (alone) {
-            fprintf(stderr, "%s: %s\n", bench.name, outcome.reason);
-            lifeline_fail(reason);
-        }
-        outcome_release(&outcome);
-        if (failed && measurement->variant->place == PLACE_DEVICE) { /* its context may be poisoned */
-            fflush(NULL);
-            _exit(EXIT_RESTART);
-        }
+        run_turns(context, turns, count);
     }
 }
 
@@ -197,13 +231,13 @@ static int watch(const struct context *context, pid_t pid, int life, bool *timed
     return status;
 }
 
-/* What a dead worker left. Returns where the next one begins. */
-static size_t bury(const struct context *context, int status, bool timed_out) {
+/* What a dead worker left. */
+static void bury(const struct context *context, int status, bool timed_out) {
     char reason[REASON_SIZE];
     struct shared *shared = context->shared;
     size_t index = shared->current;
     const char *phase = phase_names[shared->phase];
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RESTART) return index;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RESTART) return;
     bool told = WIFEXITED(status) && (WEXITSTATUS(status) == EXIT_FINISHED + EXIT_USAGE ||
                                       WEXITSTATUS(status) == EXIT_FINISHED + EXIT_ABSENT);
     if (told) _Exit(WEXITSTATUS(status) - EXIT_FINISHED);
@@ -219,7 +253,6 @@ static size_t bury(const struct context *context, int status, bool timed_out) {
             snprintf(reason, sizeof reason, "the process exited with %d in %s", WEXITSTATUS(status), phase);
         obituary(context, index, STATUS_failed, reason);
     }
-    return index + 1;
 }
 
 static void supervise_workers(const struct context *context) {
@@ -229,7 +262,8 @@ static void supervise_workers(const struct context *context) {
         pid_t pid = start_worker(context, next, &life);
         int status = watch(context, pid, life, &timed_out);
         if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FINISHED) break;
-        next = bury(context, status, timed_out);
+        bury(context, status, timed_out);
+        while (next < context->plan->count && context->shared->summaries[next].measured) next++;
     }
 }
 

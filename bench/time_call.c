@@ -1,6 +1,4 @@
 /* time_call.c: the harness's own timing, lent to measure variants that compare it with something else. */
-#include <string.h>
-
 #include "session.h"
 
 size_t bench_time_call(struct run *run, void (*call)(struct run *run), double cap, double **seconds) {
@@ -10,7 +8,6 @@ size_t bench_time_call(struct run *run, void (*call)(struct run *run), double ca
     /* static: a call that fails leaves through bench_fail, past this frame, and run->variant is still used then */
     static struct variant timed;
     static struct options limited;
-    size_t noted = strlen(session->note);
     timed = *variant;
     timed.run = call;
     timed.measure = NULL;
@@ -18,9 +15,12 @@ size_t bench_time_call(struct run *run, void (*call)(struct run *run), double ca
     limited.time_cap = cap;
     run->variant = &timed;
     session->options = &limited;
-    size_t count = time_variant(session, seconds);
+    session->sampling.seconds = NULL;
+    sampling_begin(session);
+    while (!session->sampling.over) sampling_round(session);
+    *seconds = session->sampling.seconds;
+    session->sampling.seconds = NULL;
     run->variant = variant;
     session->options = options;
-    session->note[noted] = '\0'; /* a cap that was reached is the caller's plan */
-    return count;
+    return session->sampling.count;
 }

@@ -89,40 +89,45 @@ static bool settled(const struct session *session, const double *seconds, size_t
     return half <= target_half_width[session->run.preset] * timing.median;
 }
 
-static void admit_cap(struct session *session, const double *seconds, size_t count) {
-    struct timing timing = statistics(seconds, count);
+void sampling_admit_cap(struct session *session) {
+    const struct sampling *sampling = &session->sampling;
+    if (sampling->settled || session->options->iterations > 0) return;
+    struct timing timing = statistics(sampling->seconds, sampling->count);
     double half = fmax(timing.ci_high - timing.median, timing.median - timing.ci_low);
     bench_note(&session->run, "stopped by the time cap: interval of the median +-%.2g %%", 100 * half / timing.median);
 }
 
-size_t time_variant(struct session *session, double **samples) {
-    size_t fixed = session->options->iterations, most = fixed > 0 ? fixed : SAMPLES_LIMIT;
-    double cap = session->options->time_cap, *seconds = malloc(most * sizeof *seconds);
+static size_t samples_most(const struct session *session) {
+    return session->options->iterations > 0 ? session->options->iterations : SAMPLES_LIMIT;
+}
+
+void sampling_begin(struct session *session) {
+    double *seconds = malloc(samples_most(session) * sizeof *seconds);
     if (seconds == NULL) abort();
-    *samples = seconds;
+    session->sampling = (struct sampling){.seconds = seconds};
     double estimate = warm_up(session);
-    size_t calls = calls_per_sample(session, estimate), count = 0;
+    size_t calls = calls_per_sample(session, estimate);
     slowdown_prepare(session, estimate, calls);
-    double start = bench_seconds(), taking = 0;
-    for (;;) {
-        /* a round: about a tenth of the cap, and a quarter of what is there already */
-        double wanted = fmin(fmax((double)count * 0.25, (double)samples_minimum[session->run.preset]),
-                             ceil(0.1 * cap / (estimate * (double)calls)));
-        size_t round = wanted < 1 ? 1 : (size_t)wanted;
-        if (fixed > 0 || round > most - count) round = most - count;
-        double before = bench_seconds();
-        take_samples(session, seconds + count, round, calls);
-        taking += bench_seconds() - before;
-        count += round;
-        if (fixed > 0 || settled(session, seconds, count)) break;
-        double spent = agreed(bench_seconds() - start);
-        bool few = count < 3;
-        if ((spent > cap && !few) || spent > 3 * cap || count == most) {
-            admit_cap(session, seconds, count);
-            break;
-        }
-    }
-    for (size_t i = 0; i < count; i++) taking -= seconds[i] * (double)calls;
-    session->overhead = taking / (double)count;
-    return count;
+    session->sampling.estimate = estimate;
+    session->sampling.calls = calls;
+}
+
+void sampling_round(struct session *session) {
+    struct sampling *s = &session->sampling;
+    double cap = session->options->time_cap, left = (double)(samples_most(session) - s->count);
+    /* about a tenth of the cap, and a quarter of what is there already */
+    double wanted = fmin(fmax((double)s->count * 0.25, (double)samples_minimum[session->run.preset]),
+                         ceil(0.1 * cap / (s->estimate * (double)s->calls)));
+    size_t round = (size_t)fmin(fmax(wanted, 1), left);
+    if (round == 0) return;
+    double start = bench_seconds();
+    take_samples(session, s->seconds + s->count, round, s->calls);
+    double taken = bench_seconds() - start;
+    s->overhead += taken;
+    for (size_t i = s->count; i < s->count + round; i++) s->overhead -= s->seconds[i] * (double)s->calls;
+    s->count += round;
+    s->spent = agreed(s->spent + taken);
+    s->settled = session->options->iterations == 0 && settled(session, s->seconds, s->count);
+    bool capped = (s->spent > cap && s->count >= 3) || s->spent > 3 * cap;
+    s->over = s->count == samples_most(session) || s->settled || (capped && session->options->iterations == 0);
 }

@@ -1,19 +1,32 @@
 /* program_faulty: a benchmark whose variants misbehave, each in its own way, so that test_isolation.sh can see what the
-   harness makes of it. The first and the last variant are well: the sweep must reach them. */
+   harness makes of it. The first and the last variant are well: the sweep must reach them. program_faulty_in_turn.c is
+   the same, timed in turn. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
 
+#ifndef IN_TURN
+#define IN_TURN false
+#endif
 enum { AXIS_SIZE };
+static int holders; /* measurements that have memory now */
 
 static void setup(struct run *run) {
     int64_t *number = bench_alloc(run, sizeof *number);
     run->state = number;
+    holders++;
     bench_output(run, number, sizeof *number, PLACE_HOST, false);
 }
+static void release(struct run *run) {
+    holders -= run->state != NULL;
+}
+static const struct variant *latest;
+static int switches; /* how often another variant was called than before */
 static void well(struct run *run) {
+    switches += run->variant != latest;
+    latest = run->variant;
     *(int64_t *)run->state = run->value[AXIS_SIZE];
 }
 static void crash(struct run *run) {
@@ -43,6 +56,13 @@ static void forget(struct run *run) {
 }
 static void hog(struct run *run) {
     bench_alloc(run, (size_t)1 << 60);
+}
+static void spread(struct run *run) {
+    if (holders > 1) bench_skip(run, "%d others have the memory", holders - 1);
+}
+static void tell(struct run *run) {
+    well(run);
+    bench_report_plain(run, METRIC_ratio, switches, (struct limit){0, NULL});
 }
 static void remark(struct run *run) {
     bench_note(run, "found %d", 3);
@@ -85,10 +105,13 @@ static const struct variant variants[] = {{.name = "first", .backend = "c", .run
                                           {.name = "lie", .backend = "c", .run = lie},
                                           {.name = "forget", .backend = "c", .run = forget},
                                           {.name = "hog", .backend = "c", .setup = hog, .run = well},
+                                          {.name = "spread", .backend = "c", .setup = spread, .run = well},
+                                          {.name = "tell", .backend = "c", .measure = tell},
                                           {.name = "decline", .backend = "c", .decline = decline, .run = well},
                                           {.name = "remark", .backend = "c", .setup = remark, .run = well},
                                           {.name = "lend", .backend = "c", .measure = lend},
                                           {.name = "last", .backend = "c", .run = well},
                                           {0}};
 const struct bench bench = {.suite = "bench", .name = "faulty", .question = "What becomes of a bad case?",
-                            .axes = axes, .variants = variants, .describe = describe, .setup = setup, .check = check};
+                            .axes = axes, .variants = variants, .describe = describe, .setup = setup, .check = check,
+                            .release = release, .in_turn = IN_TURN};
