@@ -117,6 +117,10 @@ struct variant {
     bool (*covers)(const struct run *run); /* optional, like bench.covers */
     bool staged;                      /* the checked call waits on purpose: its time is not a first call's */
     bool no_graph;                    /* cannot be captured: --cache hot then times back-to-back calls */
+    /* The variants of one case that say so, and stand together in the table, are all set up and checked, then timed in
+       turn, a few calls of each at a time: for calls that heat the device, whose clock falls and rises with what ran
+       before. Their memory is held together. With ranks, and with --inject-slowdown, each is timed alone. */
+    bool in_turn;
 };
 
 /* An option of one program that is no axis: --name ARGUMENT. set is called once, before anything is measured; false
@@ -142,10 +146,6 @@ struct bench {
     void (*check)(struct run *run, struct verdict *verdict);
     void (*release)(struct run *run);
     bool ranks; /* started once a rank by an MPI launcher; see ranks.h */
-    /* The variants of one case are all set up and checked, then timed in turn, a few calls of each at a time: for calls
-       that heat the device, whose clock falls and rises with what ran before. Their memory is held together. Those with
-       `measure` take their own time before the turns; with ranks, and with --inject-slowdown, each is timed alone. */
-    bool in_turn;
     const struct setting *settings; /* optional, ended by an entry whose name is NULL; at most SETTINGS_MAX */
 };
 

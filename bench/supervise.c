@@ -153,14 +153,14 @@ static void run_turns(const struct context *context, struct turn *turns, size_t 
         if (turns[i].end == TURN_ALONE && begin(context, turns[i].index)) run_turns(context, &turns[i], 1);
 }
 
-/* How many measurements from index on are timed in turn: the variants of one case, where the program asks for it. */
+/* How many measurements from index on are timed in turn: variants of one case that ask for it. */
 static size_t company(const struct context *context, size_t index) {
     const struct measurement *first = &context->plan->list[index];
     size_t count = 1;
-    if (!bench.in_turn || rank_backend != NULL || context->options->slowdown > 0) return 1;
+    if (rank_backend != NULL || context->options->slowdown > 0) return 1;
     for (; count < TURNS_MAX && index + count < context->plan->count; count++) {
         const struct measurement *next = &first[count];
-        if (next->variant->place != first->variant->place ||
+        if (!next[-1].variant->in_turn || !next->variant->in_turn || next->variant->place != first->variant->place ||
             memcmp(next->value, first->value, sizeof first->value) != 0)
             break;
     }

@@ -96,22 +96,24 @@ static void check(struct run *run, struct verdict *verdict) {
 static const struct axis axes[] = {[AXIS_SIZE] = {.name = "size", .help = "a number", .kind = AXIS_INTEGER,
                                                   .host = {"1", "1,2", "1,2,3"}},
                                    {0}};
-static const struct variant variants[] = {{.name = "first", .backend = "c", .run = well},
-                                          {.name = "crash", .backend = "c", .run = crash},
-                                          {.name = "hang", .backend = "c", .run = hang},
-                                          {.name = "leave", .backend = "c", .run = leave},
-                                          {.name = "quit", .backend = "c", .run = quit},
-                                          {.name = "fail", .backend = "c", .run = fail},
-                                          {.name = "lie", .backend = "c", .run = lie},
-                                          {.name = "forget", .backend = "c", .run = forget},
-                                          {.name = "hog", .backend = "c", .setup = hog, .run = well},
-                                          {.name = "spread", .backend = "c", .setup = spread, .run = well},
-                                          {.name = "tell", .backend = "c", .measure = tell},
-                                          {.name = "decline", .backend = "c", .decline = decline, .run = well},
-                                          {.name = "remark", .backend = "c", .setup = remark, .run = well},
-                                          {.name = "lend", .backend = "c", .measure = lend},
-                                          {.name = "last", .backend = "c", .run = well},
-                                          {0}};
+#define VARIANT(word, ...) {.name = #word, .backend = "c", .in_turn = IN_TURN, __VA_ARGS__}
+static const struct variant variants[] = {
+    VARIANT(first, .run = well),
+    VARIANT(crash, .run = crash),
+    VARIANT(hang, .run = hang),
+    VARIANT(leave, .run = leave),
+    VARIANT(quit, .run = quit),
+    VARIANT(fail, .run = fail),
+    VARIANT(lie, .run = lie),
+    VARIANT(forget, .run = forget),
+    VARIANT(hog, .setup = hog, .run = well),
+    VARIANT(spread, .setup = spread, .run = well),
+    VARIANT(tell, .measure = tell),
+    VARIANT(decline, .decline = decline, .run = well),
+    VARIANT(remark, .setup = remark, .run = well),
+    VARIANT(lend, .measure = lend),
+    VARIANT(last, .run = well),
+    {0}};
 const struct bench bench = {.suite = "bench", .name = "faulty", .question = "What becomes of a bad case?",
                             .axes = axes, .variants = variants, .describe = describe, .setup = setup, .check = check,
-                            .release = release, .in_turn = IN_TURN};
+                            .release = release};

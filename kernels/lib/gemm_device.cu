@@ -98,10 +98,6 @@ void gemm_setup_first(struct run *run) {
     setup_library(run, true, false);
 }
 
-void gemm_setup_all(struct run *run) {
-    setup_library(run, false, false);
-}
-
 void gemm_setup_fast(struct run *run) {
     setup_library(run, true, true);
 }
@@ -205,60 +201,34 @@ void gemm_release(struct run *run) {
     if (device != NULL) cublaslt_release(&device->plan);
 }
 
-/* Median seconds of a candidate, as the harness times calls; its samples too, where they are asked for. */
-static double time_candidate(struct run *run, int candidate, double cap, double **samples, size_t *count) {
-    struct gemm_device *device = (struct gemm_device *)run->device_state;
-    double *seconds;
-    device->plan.chosen = candidate;
-    size_t taken = bench_time_call(run, gemm_run_device, cap, &seconds);
-    double median = statistics(seconds, taken).median;
-    if (samples == NULL) {
-        free(seconds);
-    } else {
-        *samples = seconds;
-        *count = taken;
-    }
-    return median;
-}
-
-static const int search_rounds = 3;
-
-/* The one with the shortest time, added up over rounds in which all have their turn. */
-static int fastest_candidate(struct run *run) {
+/* Seconds added up over rounds in which all candidates have their turn, so that a drift of the clock favours none;
+   medians of calls, as the harness times them. INFINITY: it does not run. */
+static void time_candidates(struct run *run, double total[CUBLASLT_CANDIDATES]) {
+    const int rounds = 3;
     struct gemm_device *device = (struct gemm_device *)run->device_state;
     struct cublaslt_plan *plan = &device->plan;
-    double total[CUBLASLT_CANDIDATES] = {}, cap = run->budget / 2 / search_rounds / plan->candidate_count;
-    int best = 0;
+    double cap = run->budget / rounds / plan->candidate_count, *seconds;
     for (int i = 0; i < plan->candidate_count; i++)
-        if (!cublaslt_can_run(run, plan, i, device->a, device->b, device->c)) total[i] = INFINITY;
-    for (int round = 0; round < search_rounds; round++)
-        for (int i = 0; i < plan->candidate_count; i++)
-            if (total[i] < INFINITY) total[i] += time_candidate(run, i, cap, NULL, NULL);
-    for (int i = 1; i < plan->candidate_count; i++)
-        if (total[i] < total[best]) best = i;
-    return best;
+        total[i] = cublaslt_can_run(run, plan, i, device->a, device->b, device->c) ? 0 : INFINITY;
+    for (int round = 0; round < rounds; round++)
+        for (int i = 0; i < plan->candidate_count; i++) {
+            if (total[i] == INFINITY) continue;
+            plan->chosen = i;
+            size_t count = bench_time_call(run, gemm_run_device, cap, &seconds);
+            total[i] += statistics(seconds, count).median;
+            free(seconds);
+        }
 }
 
-void gemm_measure_search(struct run *run) {
-    const struct gemm_problem *problem = &((struct gemm *)run->state)->problem;
-    struct gemm_device *device = (struct gemm_device *)run->device_state;
-    const enum metric metric = dtype_is_integer(problem->dtype) ? METRIC_op_rate : METRIC_flop_rate;
-    const double cap = run->budget / 4 / search_rounds;
-    double first = 0, fastest = 0, *seconds = NULL;
-    int best = fastest_candidate(run);
-    size_t count;
+void gemm_setup_search(struct run *run) {
+    double total[CUBLASLT_CANDIDATES];
     char algorithm[CUBLASLT_DESCRIPTION];
-    for (int round = 0; round < search_rounds; round++) {
-        free(seconds);
-        first += time_candidate(run, 0, cap, NULL, NULL);
-        fastest += time_candidate(run, best, cap, &seconds, &count);
-    }
-    /* what is checked is of the fastest */
-    CUDA_CHECK(run, cudaMemsetAsync(device->c, 0xff, gemm_output_bytes(problem), run->stream));
-    gemm_run_device(run);
-    bench_report_samples(run, metric, gemm_flops(problem), seconds, count, limit_flop_rate(run, problem->dtype));
-    bench_report_plain(run, METRIC_ratio, first / fastest, (struct limit){0, NULL});
-    free(seconds);
-    cublaslt_describe(run, &device->plan, best, algorithm);
-    bench_note(run, "fastest is guess %d of %d: %s", best + 1, device->plan.candidate_count, algorithm);
+    setup_library(run, false, false);
+    struct cublaslt_plan *plan = &((struct gemm_device *)run->device_state)->plan;
+    time_candidates(run, total);
+    plan->chosen = 0;
+    for (int i = 1; i < plan->candidate_count; i++)
+        if (total[i] < total[plan->chosen]) plan->chosen = i;
+    cublaslt_describe(run, plan, plan->chosen, algorithm);
+    bench_note(run, "fastest is guess %d of %d: %s", plan->chosen + 1, plan->candidate_count, algorithm);
 }

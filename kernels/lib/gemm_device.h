@@ -1,6 +1,7 @@
 /* gemm_device.h: matrix products on a device, the callbacks of variants: for .cu files of programs that use gemm_run.h.
      first    the algorithm that cuBLASLt guesses first: what a framework gets
-     best     the fastest of its first guesses, tried in setup
+     best     the fastest of its guesses, tried in setup, briefly
+     search   the fastest of them by the harness's own timing in setup, in turn; the note says which one it was
      fast     fp8 with fast accumulation: sums stay in the matrix unit's short accumulator
      wgmma    our own kernel, bf16
    The data are made and checked on the device. */
@@ -11,8 +12,8 @@
 #include "kernels/lib/gemm_run.h"
 
 void gemm_setup_first(struct run *run);
-void gemm_setup_all(struct run *run); /* like first, but knows the others: for gemm_measure_search */
 void gemm_setup_best(struct run *run);
+void gemm_setup_search(struct run *run);
 void gemm_setup_fast(struct run *run);
 void gemm_setup_wgmma(struct run *run);
 
@@ -30,25 +31,20 @@ void gemm_release(struct run *run);
    of setup. */
 void gemm_plan_again(struct run *run);
 
-/* For a measure callback after gemm_setup_all: times every algorithm that the library offers, in turns, so that a drift
-   of the clock favours none, then the fastest beside the first. Reports flop_rate (op_rate) of the fastest and `ratio`,
-   the first guess's time over its; the note says which one it was. */
-void gemm_measure_search(struct run *run);
-
 /* Entries of a program's table of variants. */
 #define GEMM_CUBLASLT                                                                                                  \
     {.name = "cublaslt", .backend = "cublaslt", .place = PLACE_DEVICE, .setup = gemm_setup_first,                      \
-     .run = gemm_run_device, .fetch = gemm_fetch, .release = gemm_release}
+     .run = gemm_run_device, .fetch = gemm_fetch, .release = gemm_release, .in_turn = true}
 #define GEMM_CUBLASLT_BEST                                                                                             \
     {.name = "cublaslt_best", .backend = "cublaslt", .place = PLACE_DEVICE, .setup = gemm_setup_best,                  \
-     .run = gemm_run_device, .fetch = gemm_fetch, .release = gemm_release}
+     .run = gemm_run_device, .fetch = gemm_fetch, .release = gemm_release, .in_turn = true}
 #define GEMM_CUBLASLT_FAST                                                                                             \
     {.name = "cublaslt_fast", .backend = "cublaslt", .place = PLACE_DEVICE, .decline = gemm_declines_fast,             \
      .setup = gemm_setup_fast, .run = gemm_run_device, .fetch = gemm_fetch, .release = gemm_release,                   \
-     .covers = gemm_covers_fast}
+     .covers = gemm_covers_fast, .in_turn = true}
 #define GEMM_WGMMA                                                                                                     \
     {.name = "wgmma", .backend = "cuda", .place = PLACE_DEVICE, .decline = gemm_declines_wgmma,                        \
      .setup = gemm_setup_wgmma, .run = gemm_run_device, .fetch = gemm_fetch, .release = gemm_release,                  \
-     .covers = gemm_covers_wgmma}
+     .covers = gemm_covers_wgmma, .in_turn = true}
 
 #endif

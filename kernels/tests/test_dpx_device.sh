@@ -7,9 +7,9 @@ device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --instruction all
 expect "all intrinsics are right" all_right
-for name in viaddmax_s32 viaddmin_u16x2 vimax3_s16x2_relu vibmax_u32 vimin_s32_relu; do
-    expect "$name has a latency" has instruction,metric,status "$name,latency_clocks,ok"
-    expect "$name has a rate" has instruction,metric,status "$name,lanes_per_clock,ok"
+for intrinsic in viaddmax_s32 viaddmin_u16x2 vimax3_s16x2_relu vibmax_u32 vimin_s32_relu; do
+    expect "$intrinsic has a latency" has instruction,metric,status "$intrinsic,latency_clocks,ok"
+    expect "$intrinsic has a rate" has instruction,metric,status "$intrinsic,lanes_per_clock,ok"
 done
 measure $device --instruction all --data zeros
 expect "zeros are right" all_right

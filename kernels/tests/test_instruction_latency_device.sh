@@ -7,9 +7,9 @@ device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --instruction all
 expect "all instructions are right" all_right
-for name in int32_add fp32_fma fp64_fma fp16x2_fma convert_fp32_fp16 ex2 tanh shuffle vote; do
-    expect "$name has a latency" has instruction,metric,status "$name,latency_clocks,ok"
-    expect "$name has a rate" has instruction,metric,status "$name,lanes_per_clock,ok"
+for operation in int32_add fp32_fma fp64_fma fp16x2_fma convert_fp32_fp16 ex2 tanh shuffle vote; do
+    expect "$operation has a latency" has instruction,metric,status "$operation,latency_clocks,ok"
+    expect "$operation has a rate" has instruction,metric,status "$operation,lanes_per_clock,ok"
 done
 measure $device --instruction all --data zeros
 expect "zeros are right" all_right
