@@ -30,8 +30,9 @@ struct device_backend {
     /* Seconds a call, count times: each from one replay of a graph of `calls` captured calls (plain back-to-back calls
        between two events where variant->no_graph). */
     bool (*time_hot)(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
-    /* Plain: events around each call, no flush, no spin kernel; for calls that synchronize inside or involve peers. */
-    bool (*time_plain)(struct run *run, double *seconds, size_t count, char *reason);
+    /* For calls that involve peers: events around each call, no flush; held: behind the spin kernel, or as the host
+       launches them. */
+    bool (*time_plain)(struct run *run, double *seconds, size_t count, bool held, char *reason);
     /* Behind every timed call from now on the stream waits so long at the highest clock; negative: no more. */
     void (*delay)(double seconds);
     bool (*delay_cost)(double *seconds, char *reason); /* what the waiting costs beyond its seconds */

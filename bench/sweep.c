@@ -87,13 +87,16 @@ void sweep_plan(const struct options *options, int device_count, const char *dev
 
 const char *measurement_mode(const struct options *options, const struct measurement *measurement) {
     static const char *const names[][2] = {{"own", "own zeros"}, {"cold", "cold zeros"}, {"hot", "hot zeros"},
-                                           {"plain", "plain zeros"}, {"synchronized", "synchronized zeros"},
-                                           {"back_to_back", "back_to_back zeros"}, {"loop", "loop zeros"}};
-    enum { OWN, COLD, HOT, PLAIN_CALLS, SYNCHRONIZED, BACK_TO_BACK, LOOP } mode;
-    if (measurement->variant->measure != NULL) mode = OWN;
-    else if (measurement->variant->place == PLACE_DEVICE)
-        mode = options->cache == CACHE_HOT ? HOT : bench.ranks ? PLAIN_CALLS : COLD;
-    else if (bench.ranks) mode = options->pacing == PACING_BACK_TO_BACK ? BACK_TO_BACK : SYNCHRONIZED;
+                                           {"held", "held zeros"}, {"plain", "plain zeros"},
+                                           {"synchronized", "synchronized zeros"}, {"back_to_back", "back_to_back zeros"}, {"loop", "loop zeros"}};
+    enum { OWN, COLD, HOT, HELD, PLAIN_CALLS, SYNCHRONIZED, BACK_TO_BACK, LOOP } mode;
+    const struct variant *variant = measurement->variant;
+    bool paced = options->pacing == PACING_SYNCHRONIZED;
+    if (variant->measure != NULL) mode = OWN;
+    else if (variant->place == PLACE_DEVICE && options->cache == CACHE_HOT) mode = HOT;
+    else if (variant->place == PLACE_DEVICE && !bench.ranks) mode = COLD;
+    else if (variant->place == PLACE_DEVICE) mode = paced && !variant->no_graph ? HELD : PLAIN_CALLS;
+    else if (bench.ranks) mode = paced ? SYNCHRONIZED : BACK_TO_BACK;
     else mode = LOOP;
     return names[mode][options->zeros];
 }

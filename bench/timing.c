@@ -42,8 +42,9 @@ static void host_samples(struct session *session, double *seconds, size_t count,
 static void device_samples(struct session *session, double *seconds, size_t count, size_t calls) {
     char reason[REASON_SIZE];
     struct run *run = &session->run;
+    bool held = session->options->pacing == PACING_SYNCHRONIZED && !run->variant->no_graph;
     bool right = session->options->cache == CACHE_HOT ? device_backend->time_hot(run, seconds, count, calls, reason)
-                 : one_at_a_time(session)             ? device_backend->time_plain(run, seconds, count, reason)
+                 : one_at_a_time(session)             ? device_backend->time_plain(run, seconds, count, held, reason)
                                                       : device_backend->time_cold(run, seconds, count, reason);
     if (!right) bench_fail(run, "%s", reason);
 }
