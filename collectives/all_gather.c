@@ -24,23 +24,12 @@
 #include "collectives/lib/mpi_calls.h"
 
 static const struct axis axes[] = {
-    COLLECTIVE_AXIS_RANKS_FEW,
-    COLLECTIVE_AXIS_PLACEMENT,
-    COLLECTIVE_AXIS_BYTES_FEW,
-    COLLECTIVE_AXIS_DTYPE,
+    COLLECTIVE_AXES_FEW,
     COLLECTIVE_AXIS_IN_PLACE_FEW,
     {.name = NULL},
 };
 
-static const char *decline(const struct run *run) {
-    const char *reason = collective_decline(run);
-    return reason != NULL ? reason : collective_decline_share(run);
-}
-
-static void describe(const struct run *run, struct work *work) {
-    collective_describe(run, work, BUS_SHARED);
-    work->bytes = work->bytes / 2 * (1 + 1.0 / (double)run->value[COLLECTIVE_RANKS]);
-}
+static void describe(const struct run *run, struct work *work) { collective_describe_share(run, work, BUS_SHARED); }
 
 static void setup(struct run *run) {
     struct collective *c = collective_create(run, OPERATION_MOVE);
@@ -58,21 +47,15 @@ static void run_mpi(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = mpi_decline_move, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(mpi_decline_move),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "all_gather",
     .question = "What does collecting the shares of all ranks on every rank cost, and how much of the links is used?",
-    .axes = axes,
-    .variants = variants,
-    .decline = decline,
+    .decline = collective_decline_share,
     .covers = collective_covers_share,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

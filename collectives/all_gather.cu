@@ -12,8 +12,7 @@ static void all_gather(struct run *run) {
 }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = all_gather, .fetch = nccl_fetch},
+    NCCL_VARIANT(all_gather),
     NCCL_VARIANT_REGISTERED(all_gather),
     NCCL_VARIANT_SYMMETRIC(all_gather)
     MPI_VARIANT_ON_DEVICE,

@@ -70,23 +70,17 @@ static void run_mpi(struct run *run) {
 static void measure_paired(struct run *run) { mpi_measure_paired(run, run_mpi); }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = decline_mpi, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(decline_mpi),
     {.name = "mpi_paired", .backend = "mpi", .place = PLACE_HOST, .decline = decline_paired, .setup = mpi_setup,
      .measure = measure_paired, .covers = covers_paired},
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "all_reduce",
     .question = "What does adding up an array over all ranks cost, and how much of the links does it use?",
-    .axes = axes,
-    .variants = variants,
     .decline = collective_decline,
     .covers = collective_covers,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

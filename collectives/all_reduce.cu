@@ -38,8 +38,7 @@ static void aggregated(struct run *run) {
 static void measure_paired(struct run *run) { nccl_measure_paired(run, all_reduce); }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = all_reduce, .fetch = nccl_fetch},
+    NCCL_VARIANT(all_reduce),
     NCCL_VARIANT_REGISTERED(all_reduce),
     NCCL_VARIANT_SYMMETRIC(all_reduce)
     {.name = "nccl_aggregated", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,

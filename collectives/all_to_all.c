@@ -24,19 +24,11 @@
 #include "collectives/lib/mpi_calls.h"
 
 static const struct axis axes[] = {
-    COLLECTIVE_AXIS_RANKS_FEW,
-    COLLECTIVE_AXIS_PLACEMENT,
-    COLLECTIVE_AXIS_BYTES_FEW,
-    COLLECTIVE_AXIS_DTYPE,
+    COLLECTIVE_AXES_FEW,
     {.name = "in_place", .help = "whether input and output share memory", .kind = AXIS_WORD, .words = in_place_names,
      .host = {"out_of_place", "out_of_place", "all"}, .device = {"out_of_place", "out_of_place", "out_of_place"}},
     {.name = NULL},
 };
-
-static const char *decline(const struct run *run) {
-    const char *reason = collective_decline(run);
-    return reason != NULL ? reason : collective_decline_share(run);
-}
 
 static void describe(const struct run *run, struct work *work) { collective_describe(run, work, BUS_EXCHANGE); }
 
@@ -55,21 +47,15 @@ static void run_mpi(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = mpi_decline_move, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(mpi_decline_move),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "all_to_all",
     .question = "What does the exchange of equal shares between all ranks cost, and how much of the links does it use?",
-    .axes = axes,
-    .variants = variants,
-    .decline = decline,
+    .decline = collective_decline_share,
     .covers = collective_covers_share,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

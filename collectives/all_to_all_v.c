@@ -174,22 +174,16 @@ static void check(struct run *run, struct verdict *verdict) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = decline_mpi, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(decline_mpi),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "all_to_all_v",
     .question = "What does an uneven exchange between all ranks cost, as when one expert of a mixture is popular?",
-    .axes = axes,
-    .variants = variants,
     .decline = decline,
     .covers = collective_covers,
-    .describe = describe,
-    .setup = setup,
     .check = check,
     .settings = settings,
-    .ranks = true,
 };

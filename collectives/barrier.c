@@ -180,15 +180,10 @@ static const struct variant variants[] = {
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "barrier",
     .question = "What does waiting for all ranks cost, and how far apart do they leave?",
-    .axes = axes,
-    .variants = variants,
     .decline = decline,
     .covers = collective_covers,
-    .describe = describe,
-    .setup = setup,
     .check = check,
-    .ranks = true,
 };

@@ -25,20 +25,12 @@
 #include "collectives/lib/mpi_calls.h"
 
 static const struct axis axes[] = {
-    COLLECTIVE_AXIS_RANKS_FEW,
-    COLLECTIVE_AXIS_PLACEMENT,
-    COLLECTIVE_AXIS_BYTES_FEW,
-    COLLECTIVE_AXIS_DTYPE,
+    COLLECTIVE_AXES_FEW,
     {.name = "in_place", .help = "whether the root's input is its output", .kind = AXIS_WORD, .words = in_place_names,
      .host = {"in_place", "in_place", "in_place"}, .device = {"out_of_place", "out_of_place", "all"}},
     COLLECTIVE_AXIS_ROOT,
     {.name = NULL},
 };
-
-static const char *decline(const struct run *run) {
-    const char *reason = collective_decline(run);
-    return reason != NULL ? reason : collective_decline_root(run);
-}
 
 static void describe(const struct run *run, struct work *work) {
     collective_describe(run, work, BUS_WHOLE);
@@ -63,21 +55,15 @@ static void run_mpi(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = decline_mpi, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(decline_mpi),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "broadcast",
     .question = "What does giving one rank's array to all ranks cost, and how much of the links does it use?",
-    .axes = axes,
-    .variants = variants,
-    .decline = decline,
+    .decline = collective_decline_root,
     .covers = collective_covers_root,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

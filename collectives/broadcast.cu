@@ -12,8 +12,7 @@ static void broadcast(struct run *run) {
 }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = broadcast, .fetch = nccl_fetch},
+    NCCL_VARIANT(broadcast),
     NCCL_VARIANT_REGISTERED(broadcast),
     MPI_VARIANT_ON_DEVICE,
     {.name = NULL},

@@ -21,8 +21,7 @@ static void gather(struct run *run) {
 }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = gather, .fetch = nccl_fetch},
+    NCCL_VARIANT(gather),
     NCCL_VARIANT_REGISTERED(gather),
     MPI_VARIANT_ON_DEVICE,
     {.name = NULL},

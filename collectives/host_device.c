@@ -62,15 +62,10 @@ static const struct variant variants[] = {
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "host_device",
     .question = "How fast are copies between host and device, one rank alone and all ranks at once?",
-    .axes = axes,
-    .variants = variants,
     .decline = decline,
     .covers = collective_covers,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

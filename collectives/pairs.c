@@ -148,15 +148,10 @@ static const struct variant variants[] = {
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "pairs",
     .question = "Is every link between two ranks what it should be, and which one is slow?",
-    .axes = axes,
-    .variants = variants,
     .decline = decline,
     .covers = covers,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

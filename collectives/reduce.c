@@ -25,10 +25,7 @@
 enum { AXIS_OPERATION = COLLECTIVE_ROOT + 1 };
 
 static const struct axis axes[] = {
-    COLLECTIVE_AXIS_RANKS_FEW,
-    COLLECTIVE_AXIS_PLACEMENT,
-    COLLECTIVE_AXIS_BYTES_FEW,
-    COLLECTIVE_AXIS_DTYPE,
+    COLLECTIVE_AXES_FEW,
     COLLECTIVE_AXIS_IN_PLACE_FEW,
     COLLECTIVE_AXIS_ROOT,
     COLLECTIVE_AXIS_OPERATION,
@@ -36,11 +33,6 @@ static const struct axis axes[] = {
 };
 
 static enum operation operation_of(const struct run *run) { return (enum operation)run->value[AXIS_OPERATION]; }
-
-static const char *decline(const struct run *run) {
-    const char *reason = collective_decline(run);
-    return reason != NULL ? reason : collective_decline_root(run);
-}
 
 static void describe(const struct run *run, struct work *work) {
     collective_describe(run, work, BUS_WHOLE);
@@ -63,21 +55,15 @@ static void run_mpi(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = decline_mpi, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(decline_mpi),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "reduce",
     .question = "What does adding up all ranks' arrays on one of them cost, and how much of the links does it use?",
-    .axes = axes,
-    .variants = variants,
-    .decline = decline,
+    .decline = collective_decline_root,
     .covers = collective_covers_root,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

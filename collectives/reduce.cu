@@ -13,8 +13,7 @@ static void reduce(struct run *run) {
 }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = reduce, .fetch = nccl_fetch},
+    NCCL_VARIANT(reduce),
     NCCL_VARIANT_REGISTERED(reduce),
     MPI_VARIANT_ON_DEVICE,
     {.name = NULL},

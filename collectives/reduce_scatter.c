@@ -26,10 +26,7 @@
 enum { AXIS_OPERATION = COLLECTIVE_AXES };
 
 static const struct axis axes[] = {
-    COLLECTIVE_AXIS_RANKS_FEW,
-    COLLECTIVE_AXIS_PLACEMENT,
-    COLLECTIVE_AXIS_BYTES_FEW,
-    COLLECTIVE_AXIS_DTYPE,
+    COLLECTIVE_AXES_FEW,
     COLLECTIVE_AXIS_IN_PLACE_FEW,
     COLLECTIVE_AXIS_OPERATION,
     {.name = NULL},
@@ -37,14 +34,8 @@ static const struct axis axes[] = {
 
 static enum operation operation_of(const struct run *run) { return (enum operation)run->value[AXIS_OPERATION]; }
 
-static const char *decline(const struct run *run) {
-    const char *reason = collective_decline(run);
-    return reason != NULL ? reason : collective_decline_share(run);
-}
-
 static void describe(const struct run *run, struct work *work) {
-    collective_describe(run, work, BUS_SHARED);
-    work->bytes = work->bytes / 2 * (1 + 1.0 / (double)run->value[COLLECTIVE_RANKS]);
+    collective_describe_share(run, work, BUS_SHARED);
     work->flops = collective_additions(run);
 }
 
@@ -67,21 +58,15 @@ static void run_mpi(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = decline_mpi, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(decline_mpi),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "reduce_scatter",
     .question = "What does adding up an array over all ranks cost where each rank keeps its share of the sum?",
-    .axes = axes,
-    .variants = variants,
-    .decline = decline,
+    .decline = collective_decline_share,
     .covers = collective_covers_share,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

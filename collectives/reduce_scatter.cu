@@ -12,8 +12,7 @@ static void reduce_scatter(struct run *run) {
 }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = reduce_scatter, .fetch = nccl_fetch},
+    NCCL_VARIANT(reduce_scatter),
     NCCL_VARIANT_REGISTERED(reduce_scatter),
     NCCL_VARIANT_SYMMETRIC(reduce_scatter)
     MPI_VARIANT_ON_DEVICE,

@@ -22,27 +22,13 @@
 #include "collectives/lib/mpi_calls.h"
 
 static const struct axis axes[] = {
-    COLLECTIVE_AXIS_RANKS_FEW,
-    COLLECTIVE_AXIS_PLACEMENT,
-    COLLECTIVE_AXIS_BYTES_FEW,
-    COLLECTIVE_AXIS_DTYPE,
+    COLLECTIVE_AXES_FEW,
     COLLECTIVE_AXIS_IN_PLACE_FEW,
     COLLECTIVE_AXIS_ROOT,
     {.name = NULL},
 };
 
-static const char *decline(const struct run *run) {
-    const char *reason = collective_decline(run);
-    if (reason == NULL) reason = collective_decline_share(run);
-    return reason != NULL ? reason : collective_decline_root(run);
-}
-
-static bool covers(const struct run *run) { return collective_covers_share(run) && collective_covers_root(run); }
-
-static void describe(const struct run *run, struct work *work) {
-    collective_describe(run, work, BUS_ROOT);
-    work->bytes = work->bytes / 2 * (1 + 1.0 / (double)run->value[COLLECTIVE_RANKS]);
-}
+static void describe(const struct run *run, struct work *work) { collective_describe_share(run, work, BUS_ROOT); }
 
 static void setup(struct run *run) {
     struct collective *c = collective_create(run, OPERATION_MOVE);
@@ -64,21 +50,15 @@ static void run_mpi(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = mpi_decline_move, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(mpi_decline_move),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "scatter",
     .question = "What does spreading one rank's array over all ranks cost, and how much of its link does it use?",
-    .axes = axes,
-    .variants = variants,
-    .decline = decline,
-    .covers = covers,
-    .describe = describe,
-    .setup = setup,
+    .decline = collective_decline_root_share,
+    .covers = collective_covers_root_share,
     .check = collective_check,
-    .ranks = true,
 };

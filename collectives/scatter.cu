@@ -21,8 +21,7 @@ static void scatter(struct run *run) {
 }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = scatter, .fetch = nccl_fetch},
+    NCCL_VARIANT(scatter),
     NCCL_VARIANT_REGISTERED(scatter),
     MPI_VARIANT_ON_DEVICE,
     {.name = NULL},

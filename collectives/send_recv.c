@@ -27,10 +27,7 @@
 static const char *const patterns[] = {[PATTERN_RING] = "ring", [PATTERN_PAIRS] = "pairs", NULL};
 
 static const struct axis axes[] = {
-    COLLECTIVE_AXIS_RANKS_FEW,
-    COLLECTIVE_AXIS_PLACEMENT,
-    COLLECTIVE_AXIS_BYTES_FEW,
-    COLLECTIVE_AXIS_DTYPE,
+    COLLECTIVE_AXES_FEW,
     {.name = "pattern", .help = "who sends to whom", .kind = AXIS_WORD, .words = patterns,
      .host = {"all", "all", "all"}},
     {.name = NULL},
@@ -65,21 +62,15 @@ static void run_mpi(struct run *run) {
 }
 
 static const struct variant variants[] = {
-    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = mpi_decline_move, .setup = mpi_setup,
-     .reset = mpi_reset, .run = run_mpi},
+    MPI_VARIANT(mpi_decline_move),
     {.name = NULL},
 };
 
 const struct bench bench = {
-    .suite = "collectives",
+    COLLECTIVE_BENCH,
     .name = "send_recv",
     .question = "What do neighbours get from the links when every rank sends and receives at once?",
-    .axes = axes,
-    .variants = variants,
     .decline = decline,
     .covers = covers,
-    .describe = describe,
-    .setup = setup,
     .check = collective_check,
-    .ranks = true,
 };

@@ -15,8 +15,7 @@ static void exchange(struct run *run) {
 }
 
 extern const struct variant cuda_variants[] = {
-    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .run = exchange, .fetch = nccl_fetch},
+    NCCL_VARIANT(exchange),
     NCCL_VARIANT_REGISTERED(exchange),
     MPI_VARIANT_ON_DEVICE,
     {.name = NULL},

@@ -30,12 +30,25 @@ const char *collective_decline(const struct run *run) {
 
 static size_t share(const struct run *run) { return collective_count(run) / (size_t)run->value[COLLECTIVE_RANKS]; }
 
+static const char *unshared(const struct run *run) { return share(run) == 0 ? "fewer elements than ranks" : NULL; }
+
+static const char *rootless(const struct run *run) {
+    return run->value[COLLECTIVE_ROOT] >= run->value[COLLECTIVE_RANKS] ? "the root is not among the ranks" : NULL;
+}
+
 const char *collective_decline_share(const struct run *run) {
-    return share(run) == 0 ? "fewer elements than ranks" : NULL;
+    const char *reason = collective_decline(run);
+    return reason != NULL ? reason : unshared(run);
 }
 
 const char *collective_decline_root(const struct run *run) {
-    return run->value[COLLECTIVE_ROOT] >= run->value[COLLECTIVE_RANKS] ? "the root is not among the ranks" : NULL;
+    const char *reason = collective_decline(run);
+    return reason != NULL ? reason : rootless(run);
+}
+
+const char *collective_decline_root_share(const struct run *run) {
+    const char *reason = collective_decline_root(run);
+    return reason != NULL ? reason : unshared(run);
 }
 
 struct rank_set collective_set(const struct run *run) {
@@ -56,12 +69,12 @@ bool collective_covers_some(const struct run *run) {
     return run->preset != PRESET_QUICK || (bits - BITS_OF_SMALLEST) % BITS_APART == 0;
 }
 
-bool collective_covers_share(const struct run *run) {
-    return collective_covers(run) && collective_decline_share(run) == NULL;
-}
+bool collective_covers_share(const struct run *run) { return collective_covers(run) && unshared(run) == NULL; }
 
-bool collective_covers_root(const struct run *run) {
-    return collective_covers(run) && collective_decline_root(run) == NULL;
+bool collective_covers_root(const struct run *run) { return collective_covers(run) && rootless(run) == NULL; }
+
+bool collective_covers_root_share(const struct run *run) {
+    return collective_covers_root(run) && unshared(run) == NULL;
 }
 
 struct limit collective_node_limit(const struct run *run, double held) {
@@ -92,6 +105,11 @@ void collective_describe(const struct run *run, struct work *work, enum bus bus)
     size_t count = shares ? share(run) * (size_t)ranks : collective_count(run);
     double size = (double)(count * dtype_size(bench_dtype(run)));
     collective_describe_bytes(run, work, size, size * bus_factor(bus, ranks), bus);
+}
+
+void collective_describe_share(const struct run *run, struct work *work, enum bus bus) {
+    collective_describe(run, work, bus);
+    work->bytes = work->bytes / 2 * (1 + 1.0 / (double)run->value[COLLECTIVE_RANKS]);
 }
 
 double collective_additions(const struct run *run) {

@@ -64,6 +64,13 @@ extern const char *const placement_names[PLACEMENT_COUNT + 1]; /* packed, stride
      .kind = AXIS_INTEGER, .minimum = 0, .maximum = INT32_MAX, .host = {"0", "0", "0,max"},                            \
      .available = collective_last_rank}
 
+#define COLLECTIVE_AXES_FEW                                                                                            \
+    COLLECTIVE_AXIS_RANKS_FEW, COLLECTIVE_AXIS_PLACEMENT, COLLECTIVE_AXIS_BYTES_FEW, COLLECTIVE_AXIS_DTYPE
+
+/* What the descriptors of all programs here have in common. */
+#define COLLECTIVE_BENCH                                                                                               \
+    .suite = "collectives", .axes = axes, .variants = variants, .describe = describe, .setup = setup, .ranks = true
+
 struct collective {
     MPI_Comm group; /* of the ranks that take part; MPI_COMM_NULL on the others */
     struct rank_set set;
@@ -91,20 +98,25 @@ size_t collective_count(const struct run *run); /* elements of S */
 
 /* For bench.decline: more ranks than launched, a size that is no whole number of elements, a format of no message. */
 const char *collective_decline(const struct run *run);
-/* On top of it, where ranks have shares: fewer elements than ranks; where there is a root: it does not take part. Both
-   look at the axes alone, so that bench.covers can leave such cases out of a preset. */
+/* The same, and where ranks have shares: fewer elements than ranks; where there is a root: it does not take part. */
 const char *collective_decline_share(const struct run *run);
 const char *collective_decline_root(const struct run *run);
+const char *collective_decline_root_share(const struct run *run);
+/* For bench.covers: a placement that is another one's is left out of a preset, and so is what the function above of the
+   same name declines for its shares or its root. */
+bool collective_covers(const struct run *run);
 bool collective_covers_share(const struct run *run);
 bool collective_covers_root(const struct run *run);
-bool collective_covers(const struct run *run); /* a placement that is another one's is left out; all of them ask this */
+bool collective_covers_root_share(const struct run *run);
 bool collective_covers_some(const struct run *run); /* in quick every third size: 8 B, 512 B, 32 KiB, 2 MiB, 128 MiB */
 struct rank_set collective_set(const struct run *run);
 /* For bench.describe: bytes (S read and S written by each rank), algorithm and bus bandwidth, call time. One rank has
    no bus bandwidth. Messages that stay in the processor's caches have no limit that is known here, and neither have
    several nodes whose network's rate is not known. Programs whose ranks read and write less set work->bytes after. */
 void collective_describe(const struct run *run, struct work *work, enum bus bus);
-/* The same for a message of `size` bytes of which the busiest link must carry `busiest`. */
+/* The same where one side of a rank is S and the other its share of it. */
+void collective_describe_share(const struct run *run, struct work *work, enum bus bus);
+/* collective_describe for a message of `size` bytes of which the busiest link must carry `busiest`. */
 void collective_describe_bytes(const struct run *run, struct work *work, double size, double busiest, enum bus bus);
 /* For work->flops of a reduction: each rank's share, S/b (n-1)/n, of the additions. */
 double collective_additions(const struct run *run);

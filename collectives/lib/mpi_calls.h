@@ -16,6 +16,11 @@ const char *mpi_decline_move(const struct run *run);
 void mpi_setup(struct run *run); /* buffers */
 void mpi_reset(struct run *run); /* input filled, everything else poisoned with 0xff bytes */
 
+/* The variant `mpi`: run_mpi, declined by the function named. */
+#define MPI_VARIANT(declines)                                                                                          \
+    {.name = "mpi", .backend = "mpi", .place = PLACE_HOST, .decline = declines, .setup = mpi_setup,                    \
+     .reset = mpi_reset, .run = run_mpi}
+
 /* For variant.measure: is what the harness measures what a plain loop around the call measures? Rounds of both take
    turns in one run, so that a machine that slows down slows both: the harness's own samples of `call`, and a loop as
    OSU's (barrier, MPI_Wtime, call, MPI_Wtime; maximum over ranks). Reports `ratio`, the median over the rounds of the

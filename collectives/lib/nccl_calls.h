@@ -39,6 +39,10 @@ void nccl_join(struct run *run);  /* the communicator alone */
 void nccl_reset(struct run *run); /* input filled, everything else poisoned with 0xff bytes */
 void nccl_fetch(struct run *run); /* compares, leaves the error for collective_check; notes what NCCL chose */
 
+#define NCCL_VARIANT(call)                                                                                             \
+    {.name = "nccl", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,           \
+     .reset = nccl_reset, .run = call, .fetch = nccl_fetch}
+
 /* The same without a library of its own. */
 void device_setup(struct run *run, void *(*allocate)(struct run *run, size_t bytes)); /* buffers */
 void device_reset(struct run *run);
