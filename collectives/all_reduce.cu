@@ -37,6 +37,8 @@ static void aggregated(struct run *run) {
 
 static void measure_paired(struct run *run) { nccl_measure_paired(run, all_reduce); }
 
+static bool covers_paired(const struct run *run) { return nccl_covers_more(run) && collective_covers_some(run); }
+
 extern const struct variant cuda_variants[] = {
     NCCL_VARIANT(all_reduce),
     NCCL_VARIANT_REGISTERED(all_reduce),
@@ -44,7 +46,7 @@ extern const struct variant cuda_variants[] = {
     {.name = "nccl_aggregated", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
      .reset = nccl_reset, .run = aggregated, .fetch = nccl_fetch, .covers = nccl_covers_more},
     {.name = "nccl_paired", .backend = "nccl", .place = PLACE_DEVICE, .decline = nccl_decline, .setup = nccl_setup,
-     .reset = nccl_reset, .fetch = nccl_fetch, .measure = measure_paired, .covers = nccl_covers_more},
+     .reset = nccl_reset, .fetch = nccl_fetch, .measure = measure_paired, .covers = covers_paired},
     MPI_VARIANT_ON_DEVICE,
     {.name = NULL},
 };

@@ -10,7 +10,7 @@
      fit.pieces.csv  a row a piece, from which a plot draws the fit over the points
 
    A last line says for how many curves 90 % of the points are predicted within 10 %.
-   Exit status: 0 written, 2 bad usage or input, 3 no curve of four sizes or more. */
+   Exit status: 0 written, 2 bad usage or input, 3 no curve of eight sizes or more. */
 #include <argp.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,14 +19,13 @@
 
 #include "bench/device.h"
 #include "bench/file.h"
-#include "bench/statistics.h"
 #include "reports/lib/index.h"
 #include "reports/lib/number.h"
 #include "reports/lib/piecewise.h"
 #include "reports/lib/result.h"
 
 enum { EXIT_BAD_INPUT = 2, EXIT_NOTHING = 3, POINTS_MAX = 512 };
-static const double wanted = 0.9, noise_floor = 0.01;
+static const double wanted = 0.9;
 
 /* Points of one curve: rows of call_time, and of bus_bandwidth beside them. */
 struct curve {
@@ -99,8 +98,7 @@ static bool fit_curve(struct curve *curve, struct fit *fit) {
         noises[i] = row_number(curve->rows[i], COLUMN_noise);
         if (!isfinite(noises[i])) noises[i] = 0;
     }
-    double noise = statistics(noises, curve->count).median;
-    return piecewise_fit(sizes, seconds, curve->count, noise > noise_floor ? noise : noise_floor, fit);
+    return piecewise_fit(sizes, seconds, noises, curve->count, fit);
 }
 
 /* Bus over algorithm bandwidth, at the largest size that has both; NAN: one rank, or none was measured. */
@@ -245,7 +243,7 @@ static int fit_folder(const char *folder) {
         fitted++;
         good += fit.within >= wanted;
     }
-    if (fitted == 0) end(EXIT_NOTHING, "no curve of four sizes or more here");
+    if (fitted == 0) end(EXIT_NOTHING, "no curve of eight sizes or more here");
     write_file(folder, "fit.csv", &rows);
     write_file(folder, "fit.pieces.csv", &pieces);
     fprintf(stderr, "fit: of %zu curves, %zu have 90 %% of their points predicted within 10 %%; %zu have too few "

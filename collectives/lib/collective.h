@@ -55,7 +55,7 @@ extern const char *const placement_names[PLACEMENT_COUNT + 1]; /* packed, stride
      .host = {"max", "max", "powers"}, .available = collective_ranks_launched}
 #define COLLECTIVE_AXIS_BYTES_FEW                                                                                      \
     {.name = "bytes", .help = "message size S; the larger side where the sides differ", .kind = AXIS_INTEGER,          \
-     .host = {"64,1m", "8:8m:4,16m", "8:64m:2"}, .device = {"64,16m", "8:128m:8,64m,1g", "8:8g:2"}}
+     .host = {"64,1m", "8:8m:4,16m", "8:64m:2"}, .device = {"64,16m", "8:128m:4,64m,1g", "8:8g:2"}}
 #define COLLECTIVE_AXIS_IN_PLACE_FEW                                                                                   \
     {.name = "in_place", .help = "whether input and output share memory", .kind = AXIS_WORD, .words = in_place_names,  \
      .host = {"out_of_place", "out_of_place", "all"}}
@@ -108,7 +108,7 @@ bool collective_covers(const struct run *run);
 bool collective_covers_share(const struct run *run);
 bool collective_covers_root(const struct run *run);
 bool collective_covers_root_share(const struct run *run);
-bool collective_covers_some(const struct run *run); /* in quick every third size: 8 B, 512 B, 32 KiB, 2 MiB, 128 MiB */
+bool collective_covers_some(const struct run *run); /* in quick every third size: 8 B, 512 B, 32 KiB .. */
 struct rank_set collective_set(const struct run *run);
 /* For bench.describe: bytes (S read and S written by each rank), algorithm and bus bandwidth, call time. One rank has
    no bus bandwidth. Messages that stay in the processor's caches have no limit that is known here, and neither have

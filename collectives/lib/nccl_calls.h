@@ -50,7 +50,8 @@ void device_fetch(struct run *run);
 
 /* Buffers that NCCL knows of: registered, so that peers read and write them without a copy in between; symmetric, at
    the same place in every rank's window, for NCCL's kernels of the same name. Both from ncclMemAlloc, and given back by
-   nccl_release. They double what a preset measures: below full, some sizes of all_reduce alone (nccl_covers_more). */
+   nccl_release. They double what a preset measures: below full, all_reduce alone, out of place on all ranks
+   (nccl_covers_more). */
 void nccl_setup_registered(struct run *run);
 void nccl_setup_symmetric(struct run *run);
 void nccl_release(struct run *run);

@@ -5,9 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double wanted_within = 0.9, off = 0.1;
+#include "bench/statistics.h"
 
-/* Sums over points of powers of x = size / time and y = 1 / time: relative errors are 1 - a y - b x. */
+static const double off = 0.1, noise_floor = 0.01;
+
+struct points {
+    const double *sizes, *seconds;
+    double *weights, noise; /* noise: of a point of weight 1 */
+    size_t count;
+};
+
+/* Weighted sums over points of powers of x = size / time and y = 1 / time: relative errors are 1 - a y - b x. */
 struct sums {
     double n, x, y, xx, xy, yy;
 };
@@ -32,11 +40,11 @@ static double solve(const struct sums *s, double *a, double *b) {
     return with_a <= with_b ? with_a : with_b;
 }
 
-static struct sums sums_of(const double *sizes, const double *seconds, size_t begin, size_t end) {
+static struct sums sums_of(const struct points *points, size_t begin, size_t end) {
     struct sums s = {0};
     for (size_t i = begin; i < end; i++) {
-        double x = sizes[i] / seconds[i], y = 1 / seconds[i];
-        s.n += 1, s.x += x, s.y += y, s.xx += x * x, s.xy += x * y, s.yy += y * y;
+        double x = points->sizes[i] / points->seconds[i], y = 1 / points->seconds[i], w = points->weights[i];
+        s.n += w, s.x += w * x, s.y += w * y, s.xx += w * x * x, s.xy += w * x * y, s.yy += w * y * y;
     }
     return s;
 }
@@ -47,7 +55,8 @@ struct table {
     size_t *cut, width;
 };
 
-static void fill_table(const double *sizes, const double *seconds, size_t count, size_t most, struct table *table) {
+static void fill_table(const struct points *points, size_t most, struct table *table) {
+    size_t count = points->count;
     double a, b;
     table->width = count + 1;
     table->cost = malloc(most * table->width * sizeof *table->cost);
@@ -56,7 +65,7 @@ static void fill_table(const double *sizes, const double *seconds, size_t count,
     for (size_t i = 0; i < most * table->width; i++) table->cost[i] = INFINITY;
     for (size_t end = PIECE_POINTS_MIN; end <= count; end++)
         for (size_t begin = 0; begin + PIECE_POINTS_MIN <= end; begin++) {
-            struct sums s = sums_of(sizes, seconds, begin, end);
+            struct sums s = sums_of(points, begin, end);
             double error = solve(&s, &a, &b);
             if (begin == 0) table->cost[end] = error;
             for (size_t k = 1; k < most && begin > 0; k++) {
@@ -68,14 +77,13 @@ static void fill_table(const double *sizes, const double *seconds, size_t count,
         }
 }
 
-static void read_pieces(const double *sizes, const double *seconds, size_t count, const struct table *table,
-                        size_t pieces, struct fit *fit) {
+static void read_pieces(const struct points *points, const struct table *table, size_t pieces, struct fit *fit) {
     fit->count = pieces;
-    for (size_t k = pieces, end = count; k-- > 0;) {
+    for (size_t k = pieces, end = points->count; k-- > 0;) {
         size_t begin = table->cut[k * table->width + end];
-        struct sums s = sums_of(sizes, seconds, begin, end);
+        struct sums s = sums_of(points, begin, end);
         struct piece *piece = &fit->pieces[k];
-        *piece = (struct piece){.from = sizes[begin], .to = sizes[end - 1], .points = end - begin};
+        *piece = (struct piece){.from = points->sizes[begin], .to = points->sizes[end - 1], .points = end - begin};
         solve(&s, &piece->latency, &piece->per_byte);
         end = begin;
     }
@@ -87,18 +95,19 @@ double piecewise_predict(const struct fit *fit, double size) {
     return fit->pieces[k].latency + fit->pieces[k].per_byte * size;
 }
 
-static void judge(const double *sizes, const double *seconds, size_t count, struct fit *fit) {
-    double mean = 0, residual = 0, total = 0;
+/* Every point counts alike here, the noisy ones too. */
+static void judge(const struct points *points, struct fit *fit) {
+    double mean = 0, residual = 0, total = 0, count = (double)points->count;
     size_t near = 0;
-    for (size_t i = 0; i < count; i++) mean += log(seconds[i]) / (double)count;
-    for (size_t i = 0; i < count; i++) {
-        double predicted = piecewise_predict(fit, sizes[i]), error = log(predicted / seconds[i]);
-        residual += error * error;
-        total += (log(seconds[i]) - mean) * (log(seconds[i]) - mean);
-        near += fabs(predicted / seconds[i] - 1) <= off;
+    for (size_t i = 0; i < points->count; i++) mean += log(points->seconds[i]) / count;
+    for (size_t i = 0; i < points->count; i++) {
+        double predicted = piecewise_predict(fit, points->sizes[i]), measured = points->seconds[i];
+        residual += log(predicted / measured) * log(predicted / measured);
+        total += (log(measured) - mean) * (log(measured) - mean);
+        near += fabs(predicted / measured - 1) <= off;
     }
     fit->r_squared = total > 0 ? 1 - residual / total : 1;
-    fit->within = (double)near / (double)count;
+    fit->within = (double)near / count;
 }
 
 /* S / (a + S b) reaches half of 1 / b_last at S = a / (2 b_last - b), if b is less than twice b_last. */
@@ -114,27 +123,40 @@ static double half_power_size(const struct fit *fit) {
     return NAN;
 }
 
-bool piecewise_fit(const double *sizes, const double *seconds, size_t count, double noise, struct fit *fit) {
-    struct table table;
-    *fit = (struct fit){.points = count};
-    if (count < FIT_POINTS_MIN) return false;
-    size_t most = count / PIECE_POINTS_MIN, chosen = 1;
-    if (most > PIECES_MAX) most = PIECES_MAX;
-    fill_table(sizes, seconds, count, most, &table);
-    double n = (double)count, least = INFINITY;
+/* The inverse of a point's variance, in units of the median point's. */
+static void weigh(struct points *points, const double *noises) {
+    double *variances = points->weights;
+    for (size_t i = 0; i < points->count; i++) variances[i] = noises[i] * noises[i] + noise_floor * noise_floor;
+    double median = statistics(variances, points->count).median;
+    for (size_t i = 0; i < points->count; i++) points->weights[i] = median / variances[i];
+    points->noise = sqrt(median);
+}
+
+static size_t choose(const struct points *points, const struct table *table, size_t most) {
+    double n = (double)points->count, least = INFINITY;
+    size_t chosen = 1;
     for (size_t k = 1; k <= most; k++) {
-        double error = table.cost[(k - 1) * table.width + count] / n + noise * noise;
+        double error = table->cost[(k - 1) * table->width + points->count] / n + points->noise * points->noise;
         double criterion = n * log(error) + (3 * (double)k - 1) * log(n);
         if (criterion < least) least = criterion, chosen = k;
     }
-    read_pieces(sizes, seconds, count, &table, chosen, fit);
-    judge(sizes, seconds, count, fit);
-    for (size_t k = chosen + 1; k <= most && fit->within < wanted_within; k++) {
-        struct fit finer = {.points = count};
-        read_pieces(sizes, seconds, count, &table, k, &finer);
-        judge(sizes, seconds, count, &finer);
-        if (finer.within > fit->within) *fit = finer;
-    }
+    return chosen;
+}
+
+bool piecewise_fit(const double *sizes, const double *seconds, const double *noises, size_t count, struct fit *fit) {
+    struct table table;
+    *fit = (struct fit){.points = count};
+    if (count < FIT_POINTS_MIN) return false;
+    struct points points = {.sizes = sizes, .seconds = seconds, .count = count};
+    points.weights = malloc(count * sizeof *points.weights);
+    if (points.weights == NULL) abort();
+    weigh(&points, noises);
+    size_t most = count / PIECE_POINTS_MIN;
+    if (most > PIECES_MAX) most = PIECES_MAX;
+    fill_table(&points, most, &table);
+    read_pieces(&points, &table, choose(&points, &table, most), fit);
+    judge(&points, fit);
+    free(points.weights);
     free(table.cost);
     free(table.cut);
     fit->half_power = half_power_size(fit);

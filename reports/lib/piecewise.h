@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PIECES_MAX = 8, PIECE_POINTS_MIN = 3, FIT_POINTS_MIN = 4 };
+enum { PIECES_MAX = 8, PIECE_POINTS_MIN = 3, FIT_POINTS_MIN = 8 };
 
 struct piece {
     double from, to;          /* smallest and largest size that was measured in it */
@@ -21,11 +21,13 @@ struct fit {
     double half_power; /* the size that reaches half of the last piece's 1 / per_byte; NAN: none does */
 };
 
-/* Sizes ascending, all times positive; `noise` is the relative error that the times have. Of all ways to cut the points
-   into k pieces of PIECE_POINTS_MIN or more, the one with the least sum of squared relative errors; k by Schwarz's
-   criterion, errors below the noise counting as noise, and more where that leaves more than a tenth of the points off
-   by more than 10 %. false: fewer than FIT_POINTS_MIN points. */
-bool piecewise_fit(const double *sizes, const double *seconds, size_t count, double noise, struct fit *fit);
+/* Sizes ascending, all times positive; `noises` are the relative errors that the times have (below 1 % they count as
+   that). Of all ways to cut the n points into k pieces of PIECE_POINTS_MIN or more, the one with the least sum of
+   squared relative errors, each weighted by the inverse of its point's variance; and of all k the one with the least
+   n log(E_k + V) + (3 k - 1) log n, Schwarz's criterion, with the mean error E_k and the variance V of the median point:
+   a piece more has three numbers more, and must explain more than noise. false: fewer than FIT_POINTS_MIN points,
+   too few to tell a break from a curve. */
+bool piecewise_fit(const double *sizes, const double *seconds, const double *noises, size_t count, struct fit *fit);
 double piecewise_predict(const struct fit *fit, double size); /* sizes between two pieces belong to the upper one */
 
 #endif

@@ -49,7 +49,7 @@ verdict "report and compare read what it writes"
 
 refuse "no folder" 2 "fit" "$fit" "$work/nowhere"
 mkdir "$work/empty"
-refuse "nothing to fit" 3 "four sizes" "$fit" "$work/empty"
+refuse "nothing to fit" 3 "eight sizes" "$fit" "$work/empty"
 mkdir "$work/bad"
 printf 'program,variant,metric,value,status\nall_reduce,mpi,call_time,1;5,ok\n' >"$work/bad/all_reduce.csv"
 refuse "damaged rows" 2 "all_reduce.csv:2 1;5" "$fit" "$work/bad"
