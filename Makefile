@@ -188,7 +188,7 @@ tests: $(test_binaries) $(test_programs)
 check: bench tests
 	@BUILD=$(BUILD) scripts/check.sh $(test_binaries) $(test_scripts)
 check-gpu: bench
-	@BUILD=$(BUILD) scripts/check_gpu.sh
+	@BUILD=$(BUILD) scripts/check_gpu.sh $(if $(JOBS),-j $(JOBS))
 # PRESET, ONLY, LAUNCHES and OUT go to both; see scripts/baseline.sh --help and scripts/gate.sh --help
 gate_words = $(if $(PRESET),--preset $(PRESET)) $(if $(ONLY),--only $(ONLY)) $(if $(LAUNCHES),--launches $(LAUNCHES))
 .PHONY: baseline gate
@@ -224,7 +224,7 @@ uninstall:
 define help_text
 make bench       build every program into $(BUILD)/bin (the default)
 make check       build and run the tests
-make check-gpu   everything that needs a device
+make check-gpu   everything that needs a device: JOBS=6 (parts at a time; a half of the cores, six at most)
 make asan        the tests under the address and undefined-behaviour sanitizers, in $(BUILD)-asan
 make baseline    record five launches as this machine's baseline: PRESET=quick ONLY=suite LAUNCHES=5 REPLACE=1
 make gate        measure and compare: BASELINE=folder or AGAINST=checkout, LIMITS=file, OUT=folder, as above

@@ -10,7 +10,8 @@ export BUILD CMOCKA_MESSAGE_OUTPUT=STDOUT
 limit=${TEST_TIMEOUT:-300}
 # For sanitized builds. The leaks are told by whole stacks, which the fast unwinder does not give.
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}fast_unwind_on_malloc=0"
-export LSAN_OPTIONS="suppressions=$(readlink -f "${BASH_SOURCE[0]%/*}")/tests/leaks:print_suppressions=0"
+leaks=$(readlink -f "$(dirname "$0")/tests/leaks")
+export LSAN_OPTIONS="suppressions=$leaks:print_suppressions=0"
 passed=0 failed=0 skipped=0
 
 count() { grep -cE -- "$1" "$log"; }

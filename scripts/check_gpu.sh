@@ -1,13 +1,17 @@
-#!/bin/sh
-# check_gpu.sh: everything that needs a device. For each program with device code: the smoke preset on the device, every
-# row right; the same with --inject-fault, every row wrong; with --cache hot; and, where compute-sanitizer is, the first
-# case of each variant made of our own kernels without a memory error; then the tests that are for devices alone,
-# FOLDER/tests/test_*_device.sh. Says `N passed, N failed` last.
-# Exit status: 0 all well, 1 not, 3 there is no device, or nothing was built for one.
-# shellcheck disable=SC2046,SC2086 # options are lists of words
+#!/bin/bash
+# check_gpu.sh [-j NUMBER]: everything that needs a device. For each program with device code: the smoke preset on the
+# device, every row right; the same with --inject-fault, every row wrong; with --cache hot; and, where compute-sanitizer
+# is, the first case of each variant made of our own kernels without a memory error; then the tests that are for devices
+# alone, FOLDER/tests/test_*_device.sh. Says `N passed, N failed` last.
+# Nothing is timed, so NUMBER parts run at once (a half of the cores, six at most; one where the device takes one process
+# alone), but not two that use all devices, and beside a test with a line `# alone: WHY` nothing else.
+# Rows and messages stay in $BUILD/check-gpu, those of the tests in $BUILD/check.
+# Exit status: 0 all well, 1 not, 2 bad usage, 3 there is no device, or nothing was built for one.
+# shellcheck disable=SC2046,SC2086,SC2031 # options are lists of words; each part has a $work of its own
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/tests/expect.sh
+. scripts/pool.sh
 
 device_variants() { "$BUILD/bin/$1" --help | sed -n 's/^  \([a-z0-9_]*\) *'"${2:-[a-z]*}"', device$/\1/p'; }
 
@@ -26,57 +30,63 @@ find_device() {
         echo "check_gpu.sh: no device: ${reason#*: }" >&2
         exit 3
     done
-    RANKS=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU ')
-    [ "$RANKS" -ge 1 ] || RANKS=1
+    RANKS=$(device_count)
 }
 
-# run PROGRAM OPTION...: leaves status and the rows in $work/rows, what was said in $work/log
+# run PROGRAM PART OPTIONS: leaves status; the rows in $rows, what was said in $log
 run() {
-    timeout 600 $(starter "$1") --place device --preset smoke $2 >"$work/rows" 2>"$work/log" </dev/null
+    rows=$logs/$1.$2.csv log=$logs/$1.$2.log
+    timeout 600 $(starter "$1") --place device --preset smoke $3 >"$rows" 2>"$log" </dev/null
     status=$? wrong=""
 }
-count() { column status <"$work/rows" | grep -cx "$1"; }
+count() { column status <"$rows" | grep -cx "$1"; }
 # Every row's variant, status and reason, between tabs.
 outcomes() {
-    fields <"$work/rows" | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+    fields <"$rows" | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
         { print $at["variant"] "\t" $at["status"] "\t" $at["reason"] }'
 }
 # The first that is neither $1 nor skipped.
 first_other() { outcomes | awk -F'\t' -v want="$1" '$2 != want && $2 != "skipped" { print $1 ": " $2 ": " $3; exit }'; }
-
-measures() { # NAME PROGRAM OPTIONS
-    run "$2" "$3"
-    [ "$status" = 0 ] || wrong="exit status $status: $(tail -n 1 "$work/log")"
-    [ "$(count ok)" -gt 0 ] || wrong="$wrong; no row is ok"
-    [ -z "$(first_other ok)" ] || wrong="$wrong; $(first_other ok)"
-    verdict "$1 ($(count ok) rows ok, $(count skipped) skipped)"
+# expect_rows STATUS OF THE PROGRAM, OF ITS ROWS: leaves what is wrong in wrong
+expect_rows() {
+    [ "$status" = "$1" ] || wrong="$(ending $status), not $1: $(tail -n 1 "$log")"
+    [ "$(count "$2")" -gt 0 ] || wrong="$wrong; no row is $2"
+    [ -z "$(first_other "$2")" ] || wrong="$wrong; $(first_other "$2")"
 }
-finds_faults() {
-    run "$1" "--inject-fault --time-cap 0.01"
-    [ "$status" = 1 ] || wrong="exit status $status, not 1: $(tail -n 1 "$work/log")"
-    [ "$(count wrong)" -gt 0 ] || wrong="$wrong; no row is wrong"
-    [ -z "$(first_other wrong)" ] || wrong="$wrong; $(first_other wrong)"
+
+measures() { # PROGRAM PART OPTIONS
+    run "$1" "$2" "$3"
+    expect_rows 0 ok
+    verdict "$1: ${3:-smoke} ($(count ok) rows ok, $(count skipped) skipped)"
+}
+finds_faults() { # PROGRAM
+    run "$1" faults "--inject-fault --time-cap 0.01"
+    expect_rows 1 wrong
     verdict "$1: injected faults ($(count wrong) rows wrong, $(count skipped) skipped)"
 }
-# Each variant is ok in some row, or says in all of them why not (collectives on one device have no peer).
-every_variant() {
+# Each variant is ok in some row of the smoke preset, or says why it is skipped (collectives on one device have no peer).
+every_variant() { # PROGRAM
+    rows=$logs/$1.smoke.csv
     outcomes >"$work/outcomes"
     for variant in $(device_variants "$1"); do
         if grep -q "^$variant	ok	" "$work/outcomes"; then ok "$1: $variant"
-        elif ! grep -q "^$variant	" "$work/outcomes"; then not_ok "$1: $variant" "no row"
-        else skip "$1: $variant" "$(grep "^$variant	" "$work/outcomes" | head -n 1 | cut -f3)"; fi
+        elif grep "^$variant	skipped	" "$work/outcomes" >"$work/reasons"; then
+            skip "$1: $variant" "$(head -n 1 "$work/reasons" | cut -f3)"
+        else not_ok "$1: $variant" "no row is ok"; fi
     done
 }
 
 # With a tool that slows calls a hundredfold only the memory errors count, not what the rows say.
 memory_errors() { # PROGRAM VARIANT
+    log=$logs/$1.memcheck.$2.log wrong=""
     timeout 300 "$sanitizer" --tool memcheck --target-processes all --log-file "$work/sanitizer.%p" \
-        $(RANKS=1 starter "$1") $(first_case "$1" device "$2") --time-cap 0.001 >/dev/null 2>"$work/log" </dev/null
-    status=$? wrong=""
+        $(RANKS=1 starter "$1") $(first_case "$1" device "$2") --time-cap 0.001 >"$log" 2>&1 </dev/null
+    status=$?
     cat "$work"/sanitizer.* >"$work/memory" 2>/dev/null
     rm -f "$work"/sanitizer.*
+    cat "$work/memory" >>"$log"
     if ! grep -q "ERROR SUMMARY" "$work/memory"; then
-        skip "$1: memcheck of $2" "compute-sanitizer gives no summary (exit status $status)"
+        skip "$1: memcheck of $2" "compute-sanitizer gives no summary ($(ending $status))"
         return
     fi
     [ "$(grep "ERROR SUMMARY" "$work/memory" | grep -cv ": 0 errors")" = 0 ] ||
@@ -92,31 +102,74 @@ find_sanitizer() {
     sanitizer=""
 }
 
-everything() {
+# Each part leaves how many passed, failed and were skipped in $work/counts.
+counted() { # FUNCTION PROGRAM
+    "$@" | tee "$work/lines"
+    awk '/^ok /{ p++ } /^not ok /{ f++ } /^skip /{ s++ } END { print p + 0, f + 0, s + 0 }' "$work/lines" \
+        >"$work/counts"
+}
+rows_of() { # PROGRAM
+    measures "$1" smoke ""
+    every_variant "$1"
+    measures "$1" hot "--cache hot"
+    finds_faults "$1"
+}
+memory_of() { # PROGRAM
+    if [ -z "$sanitizer" ]; then
+        skip "$1: memcheck" "no compute-sanitizer"
+        return
+    fi
+    for variant in $(device_variants "$1" cuda); do memory_errors "$1" "$variant"; done
+}
+device_test() { # SCRIPT
+    scripts/check.sh "$1" >"$work/check"
+    sed '$d' "$work/check"
+    tail -n 1 "$work/check" | awk '{ print $1, $3, $5 }' >"$work/counts"
+}
+
+add_parts() {
+    local lane
     for name in $with_device; do
-        measures "$name: smoke" "$name" ""
-        every_variant "$name"
-        measures "$name: --cache hot" "$name" "--cache hot"
-        finds_faults "$name"
-        if [ -z "$sanitizer" ]; then
-            skip "$name: memcheck" "no compute-sanitizer"
-            continue
-        fi
-        for variant in $(device_variants "$name" cuda); do memory_errors "$name" "$variant"; done
+        lane=any
+        [ "$RANKS" -gt 1 ] && uses_ranks "$name" && lane=ranks
+        pool_add $lane "$name: rows" counted rows_of "$name"
+        pool_add any "$name: memory errors" counted memory_of "$name"
+    done
+    for test in */tests/test_*_device.sh; do
+        [ -e "$test" ] || continue
+        lane=any
+        [ "$RANKS" -gt 1 ] && grep -qE '^(open_ranks|launch) ' "$test" && lane=ranks
+        grep -q '^# alone: ' "$test" && lane=alone
+        pool_add $lane "$test" device_test "$test"
     done
 }
+# A part that has left no counts did not get to its end.
+summary() {
+    for part in "${!pool_names[@]}"; do cat "$work/$part/counts" 2>/dev/null || echo 0 1 0; done |
+        awk '{ p += $1; f += $2; s += $3 } END { print p " passed, " f " failed, " s " skipped"; exit f > 0 }'
+}
+
+usage() {
+    echo "check_gpu.sh: $*; valid: -j NUMBER" >&2
+    exit 2
+}
+at_once=$(($(pool_cores | wc -l) / 2))
+[ $at_once -le 6 ] || at_once=6
+nvidia-smi --query-gpu=compute_mode --format=csv,noheader 2>/dev/null | grep -qv '^Default' && at_once=1
+[ $at_once -ge 1 ] || at_once=1
+if [ $# -gt 0 ]; then
+    [ "$1" = -j ] || usage "'$1' is no option"
+    [ $# -le 2 ] || usage "'$3' is unexpected"
+    echo "${2-}" | grep -qxE '[1-9][0-9]{0,2}' || usage "-j: '${2-}' is no number from 1 to 999"
+    at_once=$2
+fi
 
 find_device
 find_sanitizer
-everything | tee "$work/verdicts"
-set -- */tests/test_*_device.sh
-if [ -e "$1" ]; then
-    scripts/check.sh "$@" >"$work/check"
-    sed '$d' "$work/check"
-    tail -n 1 "$work/check" | awk '{ for (i = 0; i < $1; i++) print "ok device test"
-        for (i = 0; i < $3; i++) print "not ok device test"; for (i = 0; i < $5; i++) print "skip device test" }' \
-        >>"$work/verdicts"
-fi
-echo "$(grep -c '^ok ' "$work/verdicts") passed, $(grep -c '^not ok ' "$work/verdicts") failed," \
-    "$(grep -c '^skip ' "$work/verdicts") skipped"
-! grep -q '^not ok ' "$work/verdicts"
+logs=$BUILD/check-gpu
+rm -rf "$logs"
+mkdir -p "$logs" || exit 2
+add_parts
+pool_say "${#pool_names[@]} parts, $at_once at a time; devices: $RANKS"
+pool_run $at_once
+summary

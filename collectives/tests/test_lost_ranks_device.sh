@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_lost_ranks_device.sh: a rank killed or stopped while NCCL's kernels wait for it: as test_lost_ranks.sh, and the
 # devices are left free.
+# alone: it counts the processes on the devices
 set -u
 . scripts/tests/rows.sh
 . collectives/tests/lose.sh

@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_slowdown_device.sh: --inject-slowdown on a device: calls wait, in events and in graphs, and rows say so; calls too
 # short to wait for that share, and variants that take their own time, are declined.
+# alone: it compares times
 set -u
 . scripts/tests/rows.sh
 open_device stream
