@@ -20,37 +20,7 @@ The launches must agree among themselves (compare --halves), or nothing is recor
 Exit status: 0 recorded, 1 the halves disagree or a result was wrong, 2 bad usage or input, 3 nothing is built here.
 END
 }
-say() { printf '%s\n' "$*" >&2; }
-die() {
-    say "baseline.sh: ${*:2}"
-    exit "$1"
-}
-
-parse_options() {
-    local option
-    while (($# > 0)); do
-        option=$1
-        shift
-        case $option in
-        --help) usage; exit 0 ;;
-        --replace) replace=yes; continue ;;
-        --where) where=yes; continue ;;
-        --launches | --preset | --only | --from | --into)
-            (($# > 0)) && [[ -n $1 ]] || die 2 "$option: lacks its value; see --help" ;;
-        *) die 2 "'$option' is no option; valid: --launches --preset --only --from --into --replace --where --help" ;;
-        esac
-        case $option in
-        --launches) launches=$1 ;;
-        --preset) preset=$1 ;;
-        --only) only=$1 ;;
-        --from) from=$1 ;;
-        --into) into=$1 ;;
-        esac
-        shift
-    done
-    [[ $launches =~ ^[1-9][0-9]{0,2}$ ]] && ((launches >= 5)) ||
-        die 2 "--launches: '$launches' is not a whole number from 5 to 999"
-}
+. "$(dirname "$(readlink -f "$0")")/options.sh"
 
 # A name for the hardware fingerprint of a manifest: its words, and a checksum since they are cut.
 name_of() {
@@ -62,13 +32,10 @@ name_of() {
 }
 
 launches=5 preset=quick only="" from="" into="" replace="" where=""
-parse_options "$@"
-[[ -z $from || $from == /* ]] || from=$PWD/$from
-[[ -z $into || $into == /* ]] || into=$PWD/$into
-cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
+read_options "launches preset only from into" "replace where" "$@"
+check_launches "$launches" 5
+enter_checkout from into
 [[ -n $into ]] || into=reports/baselines
-bin=${BUILD:-build}/bin
-[[ -x $bin/compare && -x $bin/machine ]] || die 3 "no programs are built in $bin: run 'make bench' first"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/plumbline-baseline.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT

@@ -20,40 +20,7 @@ usage: gate.sh [OPTION]...
 Exit status: 0 pass, 1 regression, 2 bad usage or input, 3 baseline missing or of other hardware.
 END
 }
-say() { printf '%s\n' "$*" >&2; }
-die() {
-    say "gate.sh: ${*:2}"
-    exit "$1"
-}
-
-parse_options() {
-    local option
-    while (($# > 0)); do
-        option=$1
-        shift
-        case $option in
-        --help) usage; exit 0 ;;
-        --no-confirm) confirm=""; continue ;;
-        --baseline | --against | --limits | --preset | --only | --launches | --out)
-            (($# > 0)) && [[ -n $1 ]] || die 2 "$option: lacks its value; see --help" ;;
-        *) die 2 "'$option' is no option; valid: --baseline --against --limits --preset --only --launches --out" \
-            "--no-confirm --help" ;;
-        esac
-        case $option in
-        --baseline) baseline=$1 ;;
-        --against) against=$1 ;;
-        --limits) limits=$1 ;;
-        --preset) preset=$1 ;;
-        --only) only=$1 ;;
-        --launches) launches=$1 ;;
-        --out) out=$1 ;;
-        esac
-        shift
-    done
-    [[ -z $baseline || -z $against ]] || die 2 "--baseline and --against: one of them"
-    [[ $launches =~ ^[1-9][0-9]{0,2}$ ]] || die 2 "--launches: '$launches' is not a whole number from 1 to 999"
-    [[ -z $limits || -r $limits ]] || die 2 "--limits: '$limits' cannot be read"
-}
+. "$(dirname "$(readlink -f "$0")")/options.sh"
 
 # What the baseline was made with holds for the new run too, or cases would be missing.
 recall() { sed -n "s/^$1=//p" "$baseline/run_all.options" 2>/dev/null; }
@@ -92,25 +59,22 @@ measure_in_turn() {
         ((launch % 2 == 1)) || run "$against" "${BASELINE_BUILD:-}" --out "$out/old-$launch"
         words+=(-b "$out/old-$launch" "$out/new-$launch")
     done
-    [[ -z $confirm ]] || words+=(--confirm="$PWD/run_all.sh" --confirm-baseline="$against/run_all.sh")
+    [[ -n $no_confirm ]] || words+=(--confirm="$PWD/run_all.sh" --confirm-baseline="$against/run_all.sh")
 }
 
 measure_new() {
     run . "${BUILD:-}" --repeat "$launches" --out "$out/new"
     [[ -z $baseline ]] || words+=(-b "$baseline")
     words+=("$out/new")
-    [[ -z $confirm || -z $baseline ]] || words+=(--confirm="$PWD/run_all.sh")
+    [[ -n $no_confirm || -z $baseline ]] || words+=(--confirm="$PWD/run_all.sh")
 }
 
-baseline="" against="" limits="" preset="" only="" launches=5 out="" confirm=yes words=() select=()
-parse_options "$@"
-# What was named is named from where we were called.
-for name in baseline against limits out; do
-    [[ -z ${!name} || ${!name} == /* ]] || printf -v "$name" '%s/%s' "$PWD" "${!name}"
-done
-cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
-bin=${BUILD:-build}/bin
-[[ -x $bin/compare ]] || die 3 "no programs are built in $bin: run 'make bench' first"
+baseline="" against="" limits="" preset="" only="" launches=5 out="" no_confirm="" words=() select=()
+read_options "baseline against limits preset only launches out" no-confirm "$@"
+[[ -z $baseline || -z $against ]] || die 2 "--baseline and --against: one of them"
+check_launches "$launches" 1
+[[ -z $limits || -r $limits ]] || die 2 "--limits: '$limits' cannot be read"
+enter_checkout baseline against limits out
 [[ -z $against || -x $against/run_all.sh ]] || die 3 "--against: '$against' has no run_all.sh"
 find_baseline
 [[ -n $out ]] || out=$PWD/results/gate-$(date -u +%Y%m%dT%H%M%SZ)
