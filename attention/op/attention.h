@@ -100,6 +100,7 @@ struct attention_operator {
 };
 
 extern const struct attention_operator softmax_tiled; /* host: fp32, bf16; memory linear in the length */
+extern const struct attention_operator softmax_tiled_amx; /* host: bf16, the same by AMX; head_dim a multiple of 32 */
 extern const struct attention_operator softmax_blas;  /* host: fp32, two matrix products with the scores between */
 extern const struct attention_operator softmax_plain; /* device: fp32, bf16, fp16 */
 extern const struct attention_operator softmax_mma;   /* device: bf16, fp16, mma.sync, head_dim 64 96 128 192 256 */

@@ -15,6 +15,9 @@
    The mask is a plan of tiles (mask/tiles.h). A tile of keys that every query of the tile sees is not masked; of one
    with a range or bits, only the keys between the first and the last that any query sees are multiplied.
 
+   tiled_amx is this operator with the products on the processor's matrix unit. Its parts of a tile of keys are widened to
+   whole tile registers; what that adds is masked or 0.
+
    Options: a sink is where maximum and sum begin; a clipped softmax walks the keys twice, because what is clipped is
    the finished probability. */
 #include <math.h>
@@ -38,8 +41,9 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static size_t scratch_vectors(const struct attention_problem *problem) {
-    size_t widened = tiled_operands(problem) == TILED_FP32 ? 0 : (size_t)(KEY_TILE * problem->head_dim);
+static size_t scratch_vectors(const struct attention_problem *problem, enum tiled_operands operands) {
+    bool in_place = operands == TILED_FP32 || operands == TILED_AMX;
+    size_t widened = in_place ? 0 : (size_t)(KEY_TILE * problem->head_dim);
     return (size_t)(2 * problem->head_dim + KEY_TILE) * QUERY_VECTORS + (widened + LANES - 1) / LANES;
 }
 
@@ -180,9 +184,14 @@ static void store_outputs(const struct tile *tile, const struct attention_proble
     }
 }
 
-static struct part part_of(const struct mask_tiles *tiles, int32_t i) {
+static struct part part_of(const struct tile *tile, const struct mask_tiles *tiles, int32_t i) {
     struct mask_tile entry = mask_tiles_entry(tiles)[i];
     struct mask_range span = mask_tile_span(tiles, entry);
+    if (tile->operands == TILED_AMX) {
+        span.begin = span.begin / TILED_AMX_DEPTH * TILED_AMX_DEPTH;
+        span.end = (span.end + TILED_AMX_DEPTH - 1) / TILED_AMX_DEPTH * TILED_AMX_DEPTH;
+        span.end = least(span.end, tiles->keys - (int64_t)entry.tile * KEY_TILE);
+    }
     return (struct part){entry, entry.tile * KEY_TILE + span.begin, (int)span.begin, span.end - span.begin};
 }
 
@@ -192,10 +201,11 @@ static void attend(struct tile *tile, const struct attention_problem *problem, c
     int32_t begin = mask_tiles_begin(tiles)[line], end = mask_tiles_begin(tiles)[line + 1];
     bool clipped = problem->options.clip_high > 0;
     vector_float shift[QUERY_VECTORS];
+    if (tile->operands == TILED_AMX) tiled_amx_begin();
     tiled_load_queries(tile, problem, buffers->query);
     begin_tile(tile, problem, problem->options.sink ? buffers->sink : NULL);
     for (int32_t i = begin; i < end; i++) {
-        struct part part = part_of(tiles, i);
+        struct part part = part_of(tile, tiles, i);
         soften(tile, part.keys, find_scores(tile, problem, tiles, buffers->key, &part));
         if (!clipped) tiled_multiply_values(tile, problem, buffers->value, part.key_begin, part.keys);
     }
@@ -205,11 +215,12 @@ static void attend(struct tile *tile, const struct attention_problem *problem, c
         tile->rescale[v] = vector_splat(1);
     }
     for (int32_t i = begin; i < end && clipped; i++) {
-        struct part part = part_of(tiles, i);
+        struct part part = part_of(tile, tiles, i);
         float factor = find_scores(tile, problem, tiles, buffers->key, &part);
         clip(tile, part.keys, factor, shift, problem->options.clip_low, problem->options.clip_high);
         tiled_multiply_values(tile, problem, buffers->value, part.key_begin, part.keys);
     }
+    if (tile->operands == TILED_AMX) tiled_amx_end();
     store_outputs(tile, problem, buffers);
 }
 
@@ -217,23 +228,29 @@ static void attend(struct tile *tile, const struct attention_problem *problem, c
    left over at the end is short. */
 static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
-    const struct mask_tiles *tiles = ((const struct tiled_plan *)plan->detail)->by_query;
+    const struct tiled_plan *detail = plan->detail;
+    const struct mask_tiles *tiles = detail->by_query;
     int64_t lines = tiles->lines, heads = problem->batch * problem->heads;
-    size_t vectors = scratch_vectors(problem);
+    size_t vectors = scratch_vectors(problem, detail->operands);
+    uint16_t *transposed = (uint16_t *)((vector_float *)buffers->workspace + (size_t)problem->threads * vectors);
     (void)stream, (void)reason;
+    if (detail->operands == TILED_AMX) tiled_transpose(problem, buffers->value, transposed);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(problem->threads)
     for (int64_t task = 0; task < heads * lines; task++) {
         vector_float *scratch = (vector_float *)buffers->workspace + (size_t)omp_get_thread_num() * vectors;
-        int64_t head = task / lines % problem->heads;
+        int64_t head = task / lines % problem->heads, batch = task / lines / problem->heads;
+        int64_t kv_head = head * problem->kv_heads / problem->heads;
         int64_t line = tiles->heads == 1 ? mask_tiles_order(tiles)[task % lines] : lines - 1 - task % lines;
-        struct tile tile = {.operands = tiled_operands(problem),
+        struct tile tile = {.operands = detail->operands,
                             .query = scratch,
                             .output = scratch + problem->head_dim * QUERY_VECTORS,
                             .score = scratch + 2 * problem->head_dim * QUERY_VECTORS,
                             .widened = (float *)(scratch + (2 * problem->head_dim + KEY_TILE) * QUERY_VECTORS),
-                            .batch = task / lines / problem->heads,
+                            .transposed = transposed + (batch * problem->kv_heads + kv_head) *
+                                                           tiled_transposed_size(problem),
+                            .batch = batch,
                             .head = head,
-                            .kv_head = head * problem->kv_heads / problem->heads,
+                            .kv_head = kv_head,
                             .query_begin = line * QUERY_TILE,
                             .query_end = least((line + 1) * QUERY_TILE, problem->queries)};
         attend(&tile, problem, tiles, buffers);
@@ -257,11 +274,16 @@ static void release(struct attention_plan *plan) {
     plan->detail = NULL;
 }
 
-static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
+static bool prepare_as(const struct attention_problem *problem, enum tiled_operands operands,
+                       struct attention_plan *plan, char *reason) {
     struct tiled_plan *detail = calloc(1, sizeof(*detail));
-    plan->workspace = (size_t)problem->threads * scratch_vectors(problem) * sizeof(vector_float);
+    plan->workspace = (size_t)problem->threads * scratch_vectors(problem, operands) * sizeof(vector_float);
+    if (operands == TILED_AMX)
+        plan->workspace += (size_t)(problem->batch * problem->kv_heads * tiled_transposed_size(problem)) *
+                           sizeof(uint16_t);
     plan->backward_workspace = problem->backward ? softmax_tiled_backward_workspace(problem) : 0;
     plan->detail = detail;
+    if (detail) detail->operands = operands;
     if (detail) detail->by_query = mask_tiles_new(problem->mask, QUERY_TILE, KEY_TILE, MASK_BY_QUERY);
     if (detail && problem->backward) detail->by_key = softmax_tiled_backward_plan(problem);
     if (detail && detail->by_query && (detail->by_key || !problem->backward)) return true;
@@ -270,6 +292,25 @@ static bool prepare(const struct attention_problem *problem, struct attention_pl
     return false;
 }
 
+static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
+    return prepare_as(problem, tiled_operands(problem), plan, reason);
+}
+
+static const char *decline_amx(const struct attention_problem *problem) {
+    if (problem->dtype != DTYPE_bf16) return "the matrix unit multiplies bf16 into fp32";
+    if (problem->backward) return "the matrix unit has no backward pass here";
+    if (problem->head_dim % TILED_AMX_DEPTH) return "the matrix unit takes head_dim in steps of 32";
+    if (problem->key.row % 2) return "the matrix unit takes keys at even distances";
+    return tiled_amx_missing();
+}
+
+static bool prepare_amx(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
+    return prepare_as(problem, TILED_AMX, plan, reason);
+}
+
 const struct attention_operator softmax_tiled = {
     .name = "tiled", .backend = "openmp", .place = PLACE_HOST, .decline = decline, .prepare = prepare,
     .forward = forward, .release = release, .backward = softmax_tiled_backward};
+const struct attention_operator softmax_tiled_amx = {
+    .name = "tiled_amx", .backend = "openmp", .place = PLACE_HOST, .decline = decline_amx, .prepare = prepare_amx,
+    .forward = forward, .release = release};

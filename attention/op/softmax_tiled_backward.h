@@ -5,6 +5,7 @@
 
 #include "attention.h"
 #include "attention/mask/tiles.h"
+#include "tiled.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -12,6 +13,7 @@ extern "C" {
 
 /* plan.detail of the tiled operator. */
 struct tiled_plan {
+    enum tiled_operands operands; /* forward's */
     struct mask_tiles *by_query; /* forward's */
     struct mask_tiles *by_key;   /* NULL: the problem asks for no backward pass */
 };

@@ -6,6 +6,7 @@
 
    bf16: where the processor has dot products of bf16 pairs, a pair is two neighbouring dimensions of a key, read in
    place; values are interleaved two tokens at a time, once a tile of keys, and probabilities are rounded to bf16.
+   A matrix unit takes the same pairs (tiled_amx.c).
    Elsewhere a tile of keys or values is widened to fp32 first, one pass over it for QUERY_TILE queries. */
 #include <math.h>
 #include <string.h>
@@ -59,6 +60,36 @@ enum tiled_operands tiled_operands(const struct attention_problem *problem) {
     return VECTOR_PAIRS && even ? TILED_PAIRS : TILED_WIDENED;
 }
 
+static int64_t key_tiles(const struct attention_problem *problem) {
+    return (problem->keys + KEY_TILE - 1) / KEY_TILE;
+}
+
+int64_t tiled_transposed_size(const struct attention_problem *problem) {
+    return key_tiles(problem) * problem->head_dim * KEY_TILE;
+}
+
+/* Of one tile of keys: to[head_dim][KEY_TILE], zeros beyond `keys`. */
+static void transpose_tile(uint16_t *to, const uint16_t *from, int64_t stride, int64_t keys, int64_t head_dim) {
+    enum { BLOCK = 32 }; /* dimensions whose rows of `to` the first cache holds beside what is read */
+    if (keys < KEY_TILE) memset(to, 0, (size_t)(head_dim * KEY_TILE) * sizeof(*to));
+    for (int64_t block = 0; block < head_dim; block += BLOCK)
+        for (int64_t key = 0; key < keys && key < KEY_TILE; key++)
+            for (int64_t d = block; d < block + BLOCK && d < head_dim; d++)
+                to[d * KEY_TILE + key] = from[key * stride + d];
+}
+
+void tiled_transpose(const struct attention_problem *problem, const void *value, uint16_t *transposed) {
+    const struct attention_problem *p = problem;
+    int64_t tiles = key_tiles(p);
+#pragma omp parallel for schedule(static) num_threads(p->threads)
+    for (int64_t i = 0; i < p->batch * p->kv_heads * tiles; i++) {
+        int64_t head = i / tiles, begin = i % tiles * KEY_TILE;
+        const uint16_t *from = (const uint16_t *)value + head / p->kv_heads * p->value.batch +
+                               head % p->kv_heads * p->value.head + begin * p->value.row;
+        transpose_tile(transposed + i * p->head_dim * KEY_TILE, from, p->value.row, p->keys - begin, p->head_dim);
+    }
+}
+
 /* fp32 queries take the scale with them; bf16 ones would be rounded once more, so that theirs stays with the scores,
    but for its sign. */
 void tiled_load_queries(struct tile *tile, const struct attention_problem *problem, const void *query) {
@@ -66,7 +97,8 @@ void tiled_load_queries(struct tile *tile, const struct attention_problem *probl
     float scale = problem->scale * (float)M_LOG2E, *packed = (float *)tile->query;
     uint16_t sign = scale < 0 ? 0x8000 : 0;
     int64_t first = tile->batch * problem->query.batch + tile->head * problem->query.head;
-    tile->factor = tile->operands == TILED_PAIRS ? fabsf(scale) : 1;
+    bool in_pairs = tile->operands == TILED_PAIRS || tile->operands == TILED_AMX;
+    tile->factor = in_pairs ? fabsf(scale) : 1;
     for (int lane = 0; lane < QUERY_TILE; lane++) {
         int64_t row = tile->query_begin + lane, at = first + row * problem->query.row;
         bool inside = row < tile->query_end;
@@ -74,7 +106,7 @@ void tiled_load_queries(struct tile *tile, const struct attention_problem *probl
             packed[d * QUERY_TILE + lane] = inside ? ((const float *)query)[at + d] * scale : 0;
         for (int64_t d = 0; d < head_dim && tile->operands == TILED_WIDENED; d++)
             packed[d * QUERY_TILE + lane] = inside ? vector_from_bf16(((const uint16_t *)query)[at + d]) * scale : 0;
-        for (int64_t d = 0; d < head_dim && tile->operands == TILED_PAIRS; d += 2) {
+        for (int64_t d = 0; d < head_dim && in_pairs; d += 2) {
             const uint16_t *element = (const uint16_t *)query + at + d;
             uint32_t pair = inside ? (uint32_t)(element[0] ^ sign) | (uint32_t)(element[1] ^ sign) << 16 : 0;
             memcpy(&packed[d / 2 * QUERY_TILE + lane], &pair, sizeof(pair));
@@ -91,6 +123,8 @@ void tiled_multiply_keys(struct tile *tile, const struct attention_problem *prob
     } else if (tile->operands == TILED_WIDENED) {
         widen(tile->widened, (const uint16_t *)key + at, stride, keys, head_dim);
         multiply_tokens_as(tile->score, tile->query, tile->widened, head_dim, keys, head_dim, false);
+    } else if (tile->operands == TILED_AMX) {
+        tiled_amx_keys(tile, (const uint16_t *)key + at, stride, keys, head_dim);
     } else {
         multiply_tokens_as(tile->score, tile->query, (const float *)((const uint16_t *)key + at), stride / 2, keys,
                            head_dim / 2, true);
@@ -108,6 +142,12 @@ void tiled_multiply_values(struct tile *tile, const struct attention_problem *pr
         widen(tile->widened, (const uint16_t *)value + at, stride, keys, head_dim);
         multiply_dimensions_as(tile->output, tile->rescale, tile->score, tile->widened, head_dim, keys, head_dim,
                                false);
+    } else if (tile->operands == TILED_AMX) {
+        int64_t padded = (keys + TILED_AMX_DEPTH - 1) / TILED_AMX_DEPTH * TILED_AMX_DEPTH;
+        for (int64_t i = keys * QUERY_VECTORS; i < padded * QUERY_VECTORS; i++) tile->score[i] = vector_splat(0);
+        pair_probabilities(tile, padded);
+        tiled_amx_values(tile, tile->transposed + key_begin / KEY_TILE * head_dim * KEY_TILE + key_begin % KEY_TILE,
+                         padded, head_dim);
     } else {
         interleave(tile->widened, (const uint16_t *)value + at, stride, keys, head_dim);
         pair_probabilities(tile, keys);

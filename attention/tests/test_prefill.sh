@@ -23,6 +23,11 @@ expect "options and outliers are right" all_right
 for option in none soft_cap alibi sink gate clipped; do
     expect "tiled $option has rows" has variant,option,dtype,status "tiled,$option,bf16,ok"
 done
+measure $host --variant tiled,tiled_amx --mask full,causal_sliding,strided --seq 200 --past 100 --tokens 400 --dtype bf16
+expect "the matrix unit is right" all_right
+expect "tiled_amx is measured or says why not" has variant,dtype,status,reason "tiled_amx,bf16,(ok,|skipped,.*AMX.*|skipped,.*AVX512.*)"
+measure $host --variant tiled_amx --dtype fp32,bf16 --head-dim 48 --hidden 96
+expect "what the matrix unit cannot do is skipped" all_skipped_for "the matrix unit"
 measure $host --variant tiled --mask uniform_blocks --seq 512 --kept 0,20,100 --block 16,64 --dtype fp32
 expect "every share of blocks is right" all_right
 measure $host --mask causal --threads 1 --seq 100 --tokens 300 --data zeros
