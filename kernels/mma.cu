@@ -89,47 +89,45 @@ static __global__ void __launch_bounds__(WARPS * 32)
    fp16 products that start from zero, and computes just once what it can see to be the same product: hence one chain
    and no two rounds in a row, so that each product is a new one. */
 #define KERNELS(...) {(const void *)mma_chains<__VA_ARGS__, 1, 4>, (const void *)mma_chains<__VA_ARGS__, CHAINS, 4>}
-#define WIDE(name, word) KERNELS(uint32_t, 4, 2, word, 4, 2, 1, 16, mma_##name)
-#define WIDE_SPARSE(name, word) KERNELS(uint32_t, 4, 4, word, 4, 2, 1, 16, mma_sparse_##name)
-#define FP8_KERNEL(b_count, name) (const void *)mma_chains<uint32_t, 4, b_count, float, 4, 2, 1, 16, mma_##name, 1, 1>
-#define FP8(b_count, name) {FP8_KERNEL(b_count, name), FP8_KERNEL(b_count, name)}
+#define FP8_KERNEL(...) (const void *)mma_chains<__VA_ARGS__, 1, 1>
+#define FP8_KERNELS(...) {FP8_KERNEL(__VA_ARGS__), FP8_KERNEL(__VA_ARGS__)}
+/* m = 16 but for some of FP64 and INT8_8. word: of the sums */
+#define FP64(shape, a_count, count, slices, rows)                                                                      \
+    {TYPE_FP64, SUMS_WIDE, DENSE, SHAPE_##shape,                                                                       \
+     KERNELS(double, a_count, 1, double, count, 2, slices, rows, mma_fp64_##shape)}
+#define WIDE(TYPE, type, word, shape)                                                                                  \
+    {TYPE_##TYPE, SUMS_WIDE, DENSE, SHAPE_##shape, KERNELS(uint32_t, 4, 2, word, 4, 2, 1, 16, mma_##type##_##shape)}
+#define WIDE_SPARSE(TYPE, type, word, shape)                                                                           \
+    {TYPE_##TYPE, SUMS_WIDE, SPARSE, SHAPE_##shape,                                                                    \
+     KERNELS(uint32_t, 4, 4, word, 4, 2, 1, 16, mma_sparse_##type##_##shape)}
+#define FP8(TYPE, type)                                                                                                \
+    {TYPE_##TYPE, SUMS_WIDE, DENSE, SHAPE_m16n8k32,                                                                    \
+     FP8_KERNELS(uint32_t, 4, 2, float, 4, 2, 1, 16, mma_##type##_m16n8k32)}
+#define FP8_SPARSE(TYPE, type)                                                                                         \
+    {TYPE_##TYPE, SUMS_WIDE, SPARSE, SHAPE_m16n8k64,                                                                   \
+     FP8_KERNELS(uint32_t, 4, 4, float, 4, 2, 1, 16, mma_sparse_##type##_m16n8k64)}
+#define PACKED(sparsity, b_count, shape, name)                                                                         \
+    {TYPE_FP16, SUMS_FP16, sparsity, SHAPE_##shape,                                                                    \
+     KERNELS(uint32_t, 4, b_count, uint32_t, 2, 1, 1, 16, name##_##shape)}
+#define INT8_8(shape)                                                                                                  \
+    {TYPE_INT8, SUMS_WIDE, DENSE, SHAPE_##shape, KERNELS(uint32_t, 2, 2, int32_t, 2, 2, 1, 8, mma_int8_##shape)}
 static const struct {
     int type, sums, sparsity, shape;
     const void *kernel[2];
 } instructions[] = {
-    {TYPE_FP64, SUMS_WIDE, DENSE, SHAPE_m8n8k4, KERNELS(double, 1, 1, double, 2, 2, 1, 8, mma_fp64_m8n8k4)},
-    {TYPE_FP64, SUMS_WIDE, DENSE, SHAPE_m16n8k4, KERNELS(double, 2, 1, double, 4, 2, 1, 16, mma_fp64_m16n8k4)},
-    {TYPE_FP64, SUMS_WIDE, DENSE, SHAPE_m16n8k8, KERNELS(double, 2, 1, double, 4, 2, 2, 16, mma_fp64_m16n8k8)},
-    {TYPE_FP64, SUMS_WIDE, DENSE, SHAPE_m16n8k16, KERNELS(double, 2, 1, double, 4, 2, 4, 16, mma_fp64_m16n8k16)},
-    {TYPE_FP16, SUMS_WIDE, DENSE, SHAPE_m16n8k8, WIDE(fp16_m16n8k8, float)},
-    {TYPE_FP16, SUMS_WIDE, DENSE, SHAPE_m16n8k16, WIDE(fp16_m16n8k16, float)},
-    {TYPE_FP16, SUMS_FP16, DENSE, SHAPE_m16n8k8,
-     KERNELS(uint32_t, 4, 2, uint32_t, 2, 1, 1, 16, mma_fp16_fp16_m16n8k8)},
-    {TYPE_FP16, SUMS_FP16, DENSE, SHAPE_m16n8k16,
-     KERNELS(uint32_t, 4, 2, uint32_t, 2, 1, 1, 16, mma_fp16_fp16_m16n8k16)},
-    {TYPE_BF16, SUMS_WIDE, DENSE, SHAPE_m16n8k8, WIDE(bf16_m16n8k8, float)},
-    {TYPE_BF16, SUMS_WIDE, DENSE, SHAPE_m16n8k16, WIDE(bf16_m16n8k16, float)},
-    {TYPE_TF32, SUMS_WIDE, DENSE, SHAPE_m16n8k4, WIDE(tf32_m16n8k4, float)},
-    {TYPE_TF32, SUMS_WIDE, DENSE, SHAPE_m16n8k8, WIDE(tf32_m16n8k8, float)},
-    {TYPE_FP8_E4M3, SUMS_WIDE, DENSE, SHAPE_m16n8k32, FP8(2, fp8_e4m3_m16n8k32)},
-    {TYPE_FP8_E5M2, SUMS_WIDE, DENSE, SHAPE_m16n8k32, FP8(2, fp8_e5m2_m16n8k32)},
-    {TYPE_INT8, SUMS_WIDE, DENSE, SHAPE_m8n8k16, KERNELS(uint32_t, 2, 2, int32_t, 2, 2, 1, 8, mma_int8_m8n8k16)},
-    {TYPE_INT8, SUMS_WIDE, DENSE, SHAPE_m16n8k16, WIDE(int8_m16n8k16, int32_t)},
-    {TYPE_INT8, SUMS_WIDE, DENSE, SHAPE_m16n8k32, WIDE(int8_m16n8k32, int32_t)},
-    {TYPE_FP16, SUMS_WIDE, SPARSE, SHAPE_m16n8k16, WIDE_SPARSE(fp16_m16n8k16, float)},
-    {TYPE_FP16, SUMS_WIDE, SPARSE, SHAPE_m16n8k32, WIDE_SPARSE(fp16_m16n8k32, float)},
-    {TYPE_FP16, SUMS_FP16, SPARSE, SHAPE_m16n8k16,
-     KERNELS(uint32_t, 4, 4, uint32_t, 2, 1, 1, 16, mma_sparse_fp16_fp16_m16n8k16)},
-    {TYPE_FP16, SUMS_FP16, SPARSE, SHAPE_m16n8k32,
-     KERNELS(uint32_t, 4, 4, uint32_t, 2, 1, 1, 16, mma_sparse_fp16_fp16_m16n8k32)},
-    {TYPE_BF16, SUMS_WIDE, SPARSE, SHAPE_m16n8k16, WIDE_SPARSE(bf16_m16n8k16, float)},
-    {TYPE_BF16, SUMS_WIDE, SPARSE, SHAPE_m16n8k32, WIDE_SPARSE(bf16_m16n8k32, float)},
-    {TYPE_TF32, SUMS_WIDE, SPARSE, SHAPE_m16n8k8, WIDE_SPARSE(tf32_m16n8k8, float)},
-    {TYPE_TF32, SUMS_WIDE, SPARSE, SHAPE_m16n8k16, WIDE_SPARSE(tf32_m16n8k16, float)},
-    {TYPE_FP8_E4M3, SUMS_WIDE, SPARSE, SHAPE_m16n8k64, FP8(4, sparse_fp8_e4m3_m16n8k64)},
-    {TYPE_FP8_E5M2, SUMS_WIDE, SPARSE, SHAPE_m16n8k64, FP8(4, sparse_fp8_e5m2_m16n8k64)},
-    {TYPE_INT8, SUMS_WIDE, SPARSE, SHAPE_m16n8k32, WIDE_SPARSE(int8_m16n8k32, int32_t)},
-    {TYPE_INT8, SUMS_WIDE, SPARSE, SHAPE_m16n8k64, WIDE_SPARSE(int8_m16n8k64, int32_t)}};
+    FP64(m8n8k4, 1, 2, 1, 8), FP64(m16n8k4, 2, 4, 1, 16), FP64(m16n8k8, 2, 4, 2, 16), FP64(m16n8k16, 2, 4, 4, 16),
+    WIDE(FP16, fp16, float, m16n8k8), WIDE(FP16, fp16, float, m16n8k16),
+    PACKED(DENSE, 2, m16n8k8, mma_fp16_fp16), PACKED(DENSE, 2, m16n8k16, mma_fp16_fp16),
+    WIDE(BF16, bf16, float, m16n8k8), WIDE(BF16, bf16, float, m16n8k16),
+    WIDE(TF32, tf32, float, m16n8k4), WIDE(TF32, tf32, float, m16n8k8),
+    FP8(FP8_E4M3, fp8_e4m3), FP8(FP8_E5M2, fp8_e5m2),
+    INT8_8(m8n8k16), WIDE(INT8, int8, int32_t, m16n8k16), WIDE(INT8, int8, int32_t, m16n8k32),
+    WIDE_SPARSE(FP16, fp16, float, m16n8k16), WIDE_SPARSE(FP16, fp16, float, m16n8k32),
+    PACKED(SPARSE, 4, m16n8k16, mma_sparse_fp16_fp16), PACKED(SPARSE, 4, m16n8k32, mma_sparse_fp16_fp16),
+    WIDE_SPARSE(BF16, bf16, float, m16n8k16), WIDE_SPARSE(BF16, bf16, float, m16n8k32),
+    WIDE_SPARSE(TF32, tf32, float, m16n8k8), WIDE_SPARSE(TF32, tf32, float, m16n8k16),
+    FP8_SPARSE(FP8_E4M3, fp8_e4m3), FP8_SPARSE(FP8_E5M2, fp8_e5m2),
+    WIDE_SPARSE(INT8, int8, int32_t, m16n8k32), WIDE_SPARSE(INT8, int8, int32_t, m16n8k64)};
 
 static const void *kernel_of(const struct run *run, bool many) {
     for (size_t i = 0; i < ARRAY_LENGTH(instructions); i++)

@@ -147,22 +147,22 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_D_128(c)                                                                                                 \
     WGMMA_LIST_60(c), WGMMA_LIST_10(c, 6), WGMMA_LIST_10(c, 7), WGMMA_LIST_10(c, 8), WGMMA_LIST_10(c, 9),              \
         WGMMA_LIST_10(c, 10), WGMMA_LIST_10(c, 11), WGMMA_LIST_8(c, 12)
-/* numbers of the operands after them */
-#define WGMMA_NEXT_2 2, 3, 4, 5, 6, 7
-#define WGMMA_NEXT_4 4, 5, 6, 7, 8, 9
-#define WGMMA_NEXT_8 8, 9, 10, 11, 12, 13
-#define WGMMA_NEXT_16 16, 17, 18, 19, 20, 21
-#define WGMMA_NEXT_32 32, 33, 34, 35, 36, 37
-#define WGMMA_NEXT_40 40, 41, 42, 43, 44, 45
-#define WGMMA_NEXT_48 48, 49, 50, 51, 52, 53
-#define WGMMA_NEXT_64 64, 65, 66, 67, 68, 69
-#define WGMMA_NEXT_96 96, 97, 98, 99, 100, 101
-#define WGMMA_NEXT_128 128, 129, 130, 131, 132, 133
+/* numbers of the operands after them, as many as any instruction has */
+#define WGMMA_NEXT_2 2, 3, 4, 5, 6, 7, 8
+#define WGMMA_NEXT_4 4, 5, 6, 7, 8, 9, 10
+#define WGMMA_NEXT_8 8, 9, 10, 11, 12, 13, 14
+#define WGMMA_NEXT_16 16, 17, 18, 19, 20, 21, 22
+#define WGMMA_NEXT_32 32, 33, 34, 35, 36, 37, 38
+#define WGMMA_NEXT_40 40, 41, 42, 43, 44, 45, 46
+#define WGMMA_NEXT_48 48, 49, 50, 51, 52, 53, 54
+#define WGMMA_NEXT_64 64, 65, 66, 67, 68, 69, 70
+#define WGMMA_NEXT_96 96, 97, 98, 99, 100, 101, 102
+#define WGMMA_NEXT_128 128, 129, 130, 131, 132, 133, 134
 
 #define WGMMA_EXPAND(macro, ...) macro(__VA_ARGS__)
-#define WGMMA_SS(i0, i1, i2, i3, i4, i5, instruction, d, tail)                                                         \
+#define WGMMA_SS(i0, i1, i2, i3, i4, i5, i6, instruction, d, tail)                                                     \
     "{\n.reg .pred p;\nsetp.ne.b32 p, %" #i2 ", 0;\n" instruction " {" d "}, %" #i0 ", %" #i1 ", p" tail ";\n}\n"
-#define WGMMA_RS(i0, i1, i2, i3, i4, i5, instruction, d, tail)                                                         \
+#define WGMMA_RS(i0, i1, i2, i3, i4, i5, i6, instruction, d, tail)                                                     \
     "{\n.reg .pred p;\nsetp.ne.b32 p, %" #i5 ", 0;\n" instruction " {" d "}, {%" #i0 ", %" #i1 ", %" #i2 ", %" #i3     \
     "}, %" #i4 ", p" tail ";\n}\n"
 
@@ -187,13 +187,11 @@ template <typename word, int registers> static __device__ inline void wgmma_hold
 #define WGMMA_DEFINE(name, n, registers, word, constraint, kind, ss_tail, rs_tail)                                     \
     WGMMA_DEFINE_SS(name, n, registers, word, constraint, kind, ss_tail)                                               \
     WGMMA_DEFINE_RS(name, n, registers, word, constraint, kind, rs_tail)
-#define WGMMA_DEFINE_32(name, word, constraint, kind, ss_tail, rs_tail)                                                \
-    WGMMA_DEFINE(name, 8, 4, word, constraint, kind, ss_tail, rs_tail)                                                 \
-    WGMMA_DEFINE(name, 16, 8, word, constraint, kind, ss_tail, rs_tail)                                                \
-    WGMMA_DEFINE(name, 32, 16, word, constraint, kind, ss_tail, rs_tail)                                               \
-    WGMMA_DEFINE(name, 64, 32, word, constraint, kind, ss_tail, rs_tail)                                               \
-    WGMMA_DEFINE(name, 128, 64, word, constraint, kind, ss_tail, rs_tail)                                              \
-    WGMMA_DEFINE(name, 256, 128, word, constraint, kind, ss_tail, rs_tail)
+/* n = 8 .. 256 with 32-bit sums */
+#define WGMMA_EACH_32(define, name, ...)                                                                               \
+    define(name, 8, 4, __VA_ARGS__) define(name, 16, 8, __VA_ARGS__) define(name, 32, 16, __VA_ARGS__)                 \
+        define(name, 64, 32, __VA_ARGS__) define(name, 128, 64, __VA_ARGS__) define(name, 256, 128, __VA_ARGS__)
+#define WGMMA_DEFINE_32(name, ...) WGMMA_EACH_32(WGMMA_DEFINE, name, __VA_ARGS__)
 #define WGMMA_DEFINE_16(name, kind, ss_tail, rs_tail)                                                                  \
     WGMMA_DEFINE(name, 8, 2, uint32_t, "+r", kind, ss_tail, rs_tail)                                                   \
     WGMMA_DEFINE(name, 16, 4, uint32_t, "+r", kind, ss_tail, rs_tail)                                                  \

@@ -11,14 +11,6 @@
 
 #include "kernels/lib/wgmma.h"
 
-/* numbers of the operands after d */
-#define WGMMA_SPARSE_NEXT_4 4, 5, 6, 7, 8, 9, 10
-#define WGMMA_SPARSE_NEXT_8 8, 9, 10, 11, 12, 13, 14
-#define WGMMA_SPARSE_NEXT_16 16, 17, 18, 19, 20, 21, 22
-#define WGMMA_SPARSE_NEXT_32 32, 33, 34, 35, 36, 37, 38
-#define WGMMA_SPARSE_NEXT_64 64, 65, 66, 67, 68, 69, 70
-#define WGMMA_SPARSE_NEXT_128 128, 129, 130, 131, 132, 133, 134
-
 #define WGMMA_SPARSE_SS(i0, i1, i2, i3, i4, i5, i6, instruction, d, tail)                                              \
     "{\n.reg .pred p;\nsetp.ne.b32 p, %" #i3 ", 0;\n" instruction " {" d "}, %" #i0 ", %" #i1 ", %" #i2 ", 0, p"       \
     tail                                                                                                               \
@@ -31,31 +23,23 @@
     static __device__ __forceinline__ void wgmma_sparse_##name##_n##n##_ss(word(&d)[registers], uint64_t a,            \
                                                                            uint64_t b, uint32_t metadata,              \
                                                                            bool accumulate) {                          \
-        WGMMA_ASM(WGMMA_EXPAND(WGMMA_SPARSE_SS, WGMMA_SPARSE_NEXT_##registers,                                         \
+        WGMMA_ASM(WGMMA_EXPAND(WGMMA_SPARSE_SS, WGMMA_NEXT_##registers,                                                \
                                "wgmma.mma_async.sp.sync.aligned.m64n" #n kind, WGMMA_TEXT_##registers, ss_tail)        \
                   : WGMMA_D_##registers(constraint)                                                                    \
                   : "l"(a), "l"(b), "r"(metadata), "r"((int)accumulate));                                              \
     }                                                                                                                  \
     static __device__ __forceinline__ void wgmma_sparse_##name##_n##n##_rs(                                            \
         word(&d)[registers], const uint32_t(&a)[4], uint64_t b, uint32_t metadata, bool accumulate) {                  \
-        WGMMA_ASM(WGMMA_EXPAND(WGMMA_SPARSE_RS, WGMMA_SPARSE_NEXT_##registers,                                         \
+        WGMMA_ASM(WGMMA_EXPAND(WGMMA_SPARSE_RS, WGMMA_NEXT_##registers,                                                \
                                "wgmma.mma_async.sp.sync.aligned.m64n" #n kind, WGMMA_TEXT_##registers, rs_tail)        \
                   : WGMMA_D_##registers(constraint)                                                                    \
                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(metadata), "r"((int)accumulate));          \
     }
-#define WGMMA_SPARSE_DEFINE_ALL(name, word, constraint, kind, ss_tail, rs_tail)                                        \
-    WGMMA_SPARSE_DEFINE(name, 8, 4, word, constraint, kind, ss_tail, rs_tail)                                          \
-    WGMMA_SPARSE_DEFINE(name, 16, 8, word, constraint, kind, ss_tail, rs_tail)                                         \
-    WGMMA_SPARSE_DEFINE(name, 32, 16, word, constraint, kind, ss_tail, rs_tail)                                        \
-    WGMMA_SPARSE_DEFINE(name, 64, 32, word, constraint, kind, ss_tail, rs_tail)                                        \
-    WGMMA_SPARSE_DEFINE(name, 128, 64, word, constraint, kind, ss_tail, rs_tail)                                       \
-    WGMMA_SPARSE_DEFINE(name, 256, 128, word, constraint, kind, ss_tail, rs_tail)
-
-WGMMA_SPARSE_DEFINE_ALL(fp16, float, "+f", "k32.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
-WGMMA_SPARSE_DEFINE_ALL(bf16, float, "+f", "k32.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
-WGMMA_SPARSE_DEFINE_ALL(tf32, float, "+f", "k16.f32.tf32.tf32", ", 1, 1", ", 1, 1")
-WGMMA_SPARSE_DEFINE_ALL(fp8_e4m3, float, "+f", "k64.f32.e4m3.e4m3", ", 1, 1", ", 1, 1")
-WGMMA_SPARSE_DEFINE_ALL(fp8_e5m2, float, "+f", "k64.f32.e5m2.e5m2", ", 1, 1", ", 1, 1")
-WGMMA_SPARSE_DEFINE_ALL(int8, int32_t, "+r", "k64.s32.s8.s8", "", "")
+WGMMA_EACH_32(WGMMA_SPARSE_DEFINE, fp16, float, "+f", "k32.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_EACH_32(WGMMA_SPARSE_DEFINE, bf16, float, "+f", "k32.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_EACH_32(WGMMA_SPARSE_DEFINE, tf32, float, "+f", "k16.f32.tf32.tf32", ", 1, 1", ", 1, 1")
+WGMMA_EACH_32(WGMMA_SPARSE_DEFINE, fp8_e4m3, float, "+f", "k64.f32.e4m3.e4m3", ", 1, 1", ", 1, 1")
+WGMMA_EACH_32(WGMMA_SPARSE_DEFINE, fp8_e5m2, float, "+f", "k64.f32.e5m2.e5m2", ", 1, 1", ", 1, 1")
+WGMMA_EACH_32(WGMMA_SPARSE_DEFINE, int8, int32_t, "+r", "k64.s32.s8.s8", "", "")
 
 #endif
