@@ -285,7 +285,7 @@ static const char *const page_sizes[] = {"4k", "2m", NULL};
 
 static const struct axis axes[] = {
     [AXIS_BYTES] = {.name = "bytes", .help = "memory that the nodes are spread over", .kind = AXIS_INTEGER,
-                    .host = {"4k,256k,8m", "4k:1g:4", "4k:4g:2"}, .device = {"16k,1m,64m", "4k:4g:4", "4k:16g:2"}},
+                    .host = {"4k,256k,8m", "4k:1g:4", "4k:4g:2"}, .device = {"16k,1m,64m", "4k:16g:4", "4k:16g:2"}},
     [AXIS_STRIDE] = {.name = "stride", .help = "bytes from node to node: a cache line", .kind = AXIS_INTEGER,
                      .host = {"64", "64", "64"}, .device = {"128", "128", "32,128"}, .minimum = 8,
                      .maximum = INT64_C(1) << 30},
