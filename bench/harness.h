@@ -139,7 +139,7 @@ void sweep_plan(const struct options *options, int device_count, const char *dev
 void measurement_key(const struct options *options, const struct measurement *measurement, char key[KEY_SIZE]);
 const char *measurement_mode(const struct options *options, const struct measurement *measurement);
 bool list_has(const char *list, const char *word);
-/* measure.c: measurements that are timed in turn; most often there is one. */
+/* turns.c: measurements that are timed in turn; most often there is one. */
 enum { TURNS_MAX = 16 };
 enum turn_end {
     TURN_OVER,  /* the outcome is one */
@@ -153,6 +153,7 @@ struct turn {
 };
 void measure(const struct options *options, struct shared *shared, const struct plan *plan, struct turn *turns,
              size_t count);
+/* measure.c */
 void outcome_release(struct outcome *outcome);
 /* supervise.c */
 int supervise(const struct options *options, const struct plan *plan, struct shared *shared);

@@ -1,4 +1,4 @@
-/* measure.c: measurements from setup to figures. Runs in a worker; see harness.h. */
+/* measure.c: one measurement from setup to figures. Runs in a worker; see harness.h. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -229,7 +229,7 @@ static void note_interruptions(struct session *session) {
         session->outcome->throttled = interruptions_lost() - session->lost > share * spent;
 }
 
-static void begin_timing(struct session *session) {
+void session_begin_timing(struct session *session) {
     enter(session, PHASE_TIMING);
     session->lost = interruptions_lost();
     session->started = bench_seconds();
@@ -243,12 +243,12 @@ static void begin_timing(struct session *session) {
     read_telemetry(session);
 }
 
-static void take_round(struct session *session) {
+void session_take_round(struct session *session) {
     enter(session, PHASE_TIMING);
     sampling_round(session);
 }
 
-static void end_timing(struct session *session) {
+void session_end_timing(struct session *session) {
     enter(session, PHASE_TIMING);
     sampling_admit_cap(session);
     note_interruptions(session);
@@ -258,8 +258,7 @@ static void end_timing(struct session *session) {
     add_counters(session);
 }
 
-/* All that comes before the timing of a variant's run. */
-static void prepare(struct session *session) {
+void session_prepare(struct session *session) {
     struct run *run = &session->run;
     const struct bench *b = run->bench;
     const char *reason = session->absent;
@@ -273,7 +272,7 @@ static void prepare(struct session *session) {
     if (run->variant->setup != NULL) run->variant->setup(run);
     synchronize(session);
     /* a variant that measures itself has its result checked afterwards; the others are checked first, then timed */
-    if (run->variant->measure != NULL) begin_timing(session);
+    if (run->variant->measure != NULL) session_begin_timing(session);
     check(session);
     session->outcome->memory = blocks_held(session);
 }
@@ -286,17 +285,12 @@ static void release(struct session *session) {
     if (run->bench->release != NULL) run->bench->release(run);
 }
 
-/* Lets bench_skip and bench_fail end what the session is at. */
-static void with(struct session *session, void (*step)(struct session *session)) {
+void session_step(struct session *session, void (*step)(struct session *session)) {
     if (setjmp(session->end) == 0) step(session);
 }
 
-static bool is_timed(const struct session *session) {
-    return !session->ended && session->run.variant->measure == NULL && session->outcome->status == STATUS_ok;
-}
-
-static struct session *session_new(const struct options *options, struct shared *shared,
-                                   const struct measurement *measurement, struct turn *turn) {
+struct session *session_new(const struct options *options, struct shared *shared,
+                            const struct measurement *measurement, struct turn *turn) {
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL) abort();
     turn->end = TURN_OVER;
@@ -319,40 +313,9 @@ static struct session *session_new(const struct options *options, struct shared 
     return session;
 }
 
-/* After a failure the device's context may be poisoned: nobody else's time would count. */
-static bool device_is_lost(const struct session *session) {
-    return session->outcome->status == STATUS_failed && session->run.variant->place == PLACE_DEVICE;
-}
-
-/* What each of them is at next, whether there is more of it, and whether the device bears it. */
-static bool each_in_turn(struct session *const *sessions, size_t count, bool backwards,
-                         void (*step)(struct session *session), bool *more) {
-    *more = false;
-    for (size_t i = 0; i < count; i++) {
-        struct session *session = sessions[backwards ? count - 1 - i : i];
-        if (!is_timed(session)) continue;
-        if (count > 1) session->shared->started = bench_seconds(); /* the time limit is of one measurement */
-        with(session, step);
-        if (device_is_lost(session)) return false;
-        *more = *more || (is_timed(session) && !session->sampling.over);
-    }
-    return true;
-}
-
-/* Rounds of samples, forth and back, so that whatever drifts meanwhile favours none, until the last one has enough:
-   what stopped earlier would have seen another device. */
-static bool time_in_turn(struct session *const *sessions, size_t count) {
-    bool more, well;
-    telemetry_reset();
-    well = each_in_turn(sessions, count, false, begin_timing, &more);
-    for (bool backwards = false; well && more; backwards = !backwards)
-        well = each_in_turn(sessions, count, backwards, take_round, &more);
-    return well && each_in_turn(sessions, count, false, end_timing, &more);
-}
-
-static void session_close(struct session *session) {
+void session_close(struct session *session) {
     struct outcome *outcome = session->outcome;
-    with(session, release);
+    session_step(session, release);
     blocks_release(session);
     if (outcome->status == STATUS_ok && session->note[0] != '\0') {
         size_t used = strlen(outcome->reason);
@@ -361,28 +324,6 @@ static void session_close(struct session *session) {
     if (outcome->status != STATUS_ok) outcome_release(outcome); /* a figure of a wrong result is no figure */
     free(session->sampling.seconds);
     free(session);
-}
-
-void measure(const struct options *options, struct shared *shared, const struct plan *plan, struct turn *turns,
-             size_t count) {
-    struct session *sessions[TURNS_MAX];
-    size_t ready = 0;
-    bool well = true, held = false;
-    for (; ready < count && well; ready++) {
-        struct turn *turn = &turns[ready];
-        struct session *session = session_new(options, shared, &plan->list[turn->index], turn);
-        sessions[ready] = session;
-        if (count > 1) shared->started = bench_seconds();
-        with(session, prepare);
-        well = !device_is_lost(session);
-        bool declined = session->phase == PHASE_IDLE;
-        if (held && !declined && turn->outcome.status == STATUS_skipped) turn->end = TURN_ALONE;
-        held = held || blocks_held(session) > 0;
-    }
-    well = well && time_in_turn(sessions, count);
-    for (size_t i = 0; i < count; i++)
-        if (!well && (i >= ready || !device_is_lost(sessions[i]))) turns[i].end = TURN_AGAIN;
-    while (ready > 0) session_close(sessions[--ready]);
 }
 
 void outcome_release(struct outcome *outcome) {

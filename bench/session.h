@@ -41,6 +41,7 @@ struct session {
     struct sampling sampling;
     double lost, started; /* interruptions_lost and bench_seconds when the timing began */
     size_t index; /* in the plan */
+    bool in_turn; /* with others: rounds of samples are short */
     const char *absent; /* why there is no device for it; NULL: there is */
     enum phase phase;
     jmp_buf end; /* bench_skip and bench_fail come back here */
@@ -51,6 +52,17 @@ static inline struct session *session_of(struct run *run) {
     return (struct session *)run;
 }
 void session_end(struct session *session, enum status status, const char *reason) __attribute__((noreturn));
+/* measure.c: the stages of a measurement. A new one is prepared (all that comes before the timing of a variant's run),
+   begun, timed in rounds until sampling.over, and ended, each by session_step, which lets bench_skip and bench_fail end
+   it; and closed. The outcome is turn's. */
+struct session *session_new(const struct options *options, struct shared *shared, const struct measurement *measurement,
+                            struct turn *turn);
+void session_step(struct session *session, void (*step)(struct session *session));
+void session_prepare(struct session *session);
+void session_begin_timing(struct session *session);
+void session_take_round(struct session *session);
+void session_end_timing(struct session *session);
+void session_close(struct session *session);
 /* memory.c */
 void outputs_poison(struct session *session);
 void outputs_corrupt(struct session *session);
@@ -58,7 +70,8 @@ void blocks_release(struct session *session);
 double blocks_held(const struct session *session);
 /* timing.c */
 void sampling_begin(struct session *session); /* warms up */
-void sampling_round(struct session *session); /* takes about a tenth of what the time cap allows */
+void sampling_round(struct session *session); /* takes a tenth of what the time cap allows at most, in turn a hundredth */
+void sampling_drop_half(struct session *session); /* the first, as warm-up */
 void sampling_admit_cap(struct session *session); /* says so in the row where the cap ended it */
 void take_samples(struct session *session, double *seconds, size_t count, size_t calls); /* on every rank */
 /* slowdown.c: --inject-slowdown. Each does nothing where it is not asked for */

@@ -102,6 +102,15 @@ static size_t samples_most(const struct session *session) {
     return session->options->iterations > 0 ? session->options->iterations : SAMPLES_LIMIT;
 }
 
+void sampling_drop_half(struct session *session) {
+    struct sampling *s = &session->sampling;
+    size_t dropped = s->count / 2;
+    s->count -= dropped;
+    memmove(s->seconds, s->seconds + dropped, s->count * sizeof *s->seconds);
+    s->settled = settled(session, s->seconds, s->count);
+    bench_note(&session->run, "the first half of the samples left out: the device was settling");
+}
+
 void sampling_begin(struct session *session) {
     double *seconds = malloc(samples_most(session) * sizeof *seconds);
     if (seconds == NULL) abort();
@@ -116,9 +125,9 @@ void sampling_begin(struct session *session) {
 void sampling_round(struct session *session) {
     struct sampling *s = &session->sampling;
     double cap = session->options->time_cap, left = (double)(samples_most(session) - s->count);
-    /* about a tenth of the cap, and a quarter of what is there already */
+    const double share = session->in_turn ? 0.01 : 0.1; /* of the cap, and a quarter of what is there already */
     double wanted = fmin(fmax((double)s->count * 0.25, (double)samples_minimum[session->run.preset]),
-                         ceil(0.1 * cap / (s->estimate * (double)s->calls)));
+                         ceil(share * cap / (s->estimate * (double)s->calls)));
     size_t round = (size_t)fmin(fmax(wanted, 1), left);
     if (round == 0) return;
     double start = bench_seconds();
