@@ -7,16 +7,20 @@ device="--place device --preset smoke --time-cap 0.01"
 
 measure $device --dtype fp16 --n 8
 all_skipped && { echo "no wgmma here: $(column reason <"$work/out" | head -n 1)"; exit 77; }
-measure $device --dtype all --sums wide --n 8:256:2
+measure $device --variant issue --dtype all --sums wide --n 8:256:2
 expect "all instructions are right" all_right
 for type in fp16 bf16 tf32 fp8_e4m3 fp8_e5m2 int8; do
     for source in shared registers; do
         expect "$type from $source has clocks" has dtype,a_from,n,metric,status "$type,$source,256,issue_clocks,ok"
+    done
+    expect "sparse $type is right" has dtype,n,sparsity,metric,status "$type,64,sparse,issue_clocks,ok"
+done
+measure $device --variant throughput,throughput_one --dtype all --sums wide --n 8,256
+expect "all rates are right" all_right
+for type in fp16 bf16 tf32 fp8_e4m3 fp8_e5m2 int8; do
+    for source in shared registers; do
         expect "$type from $source has a rate" has dtype,a_from,n,metric,status "$type,$source,8,(fl)?op_rate,ok"
     done
-done
-for type in fp16 tf32 fp8_e4m3 int8; do
-    expect "sparse $type is right" has dtype,n,sparsity,metric,status "$type,64,sparse,issue_clocks,ok"
 done
 expect "one multiprocessor has a rate" has variant,dtype,n,metric,status "throughput_one,bf16,256,flop_rate,ok"
 measure $device --dtype bf16,fp8_e5m2 --n 256 --warpgroups 2
