@@ -76,6 +76,8 @@ static struct nvmlDevice_st *opened;
 enum { CLOCKS_MAX = 4096 };
 static struct {
     int polls, clock_count[CLOCKS_MAX]; /* a histogram by MHz: any number of polls without memory for each */
+    unsigned stale; /* milliwatts of the first poll: the driver renews them some ten times a second */
+    bool renewed;
     double power_w;
     bool throttled;
     struct timespec last;
@@ -184,8 +186,9 @@ void telemetry_poll(void) {
         return;
     (void)NVML(reasons, opened, &reasons);
     readings.clock_count[mhz]++;
-    readings.polls++;
-    readings.power_w = milliwatts * 1e-3 > readings.power_w ? milliwatts * 1e-3 : readings.power_w;
+    if (readings.polls++ == 0) readings.stale = milliwatts;
+    readings.renewed = readings.renewed || milliwatts != readings.stale;
+    if (readings.renewed && milliwatts * 1e-3 > readings.power_w) readings.power_w = milliwatts * 1e-3;
     readings.throttled = readings.throttled || (reasons & slowing) != 0;
     /* after the reading: on some machines one takes milliseconds, and the caller has its own work to wait for */
     clock_gettime(CLOCK_MONOTONIC, &readings.last);

@@ -11,7 +11,7 @@ extern "C" {
 struct telemetry {
     int polls;
     double clock_mhz; /* median over the polls */
-    double power_w;   /* largest */
+    double power_w;   /* largest that the driver told anew since the first poll; 0: none, the time was too short */
     bool throttled;   /* power cap, thermal or hardware slow-down seen (idle and application clocks do not count) */
 };
 bool telemetry_open(const char *pci_address); /* false: no NVML or no such device */

@@ -246,13 +246,22 @@ static void setup_throughput_one(struct run *run) {
     setup_on(run, 1);
 }
 
+/* On all multiprocessors and with the widest shape long enough to see the power that it takes. */
+static const struct device_samples *sample(struct run *run, const struct device_clock *clock) {
+    const double power_seconds = 0.3;
+    bool watched = run->preset != PRESET_SMOKE && run->value[AXIS_N] == N_MAX &&
+                   clock->blocks >= (unsigned)device_attribute(run, cudaDevAttrMultiProcessorCount);
+    return watched ? device_clock_sample_for(run, clock, launch_throughput, power_seconds)
+                   : device_clock_sample(run, clock, launch_throughput);
+}
+
 static void measure_throughput(struct run *run) {
     const struct wgmma_device *device = (const struct wgmma_device *)run->device_state;
     const struct wgmma_state *state = (const struct wgmma_state *)run->state;
     enum dtype dtype = state->chain.dtype;
     double k = (double)(CHAIN_SLICE_BYTES / dtype_size(dtype)) * (run->value[AXIS_SPARSITY] == SPARSE ? 2 : 1);
     double instructions = ((double)ROUNDS * (int)CHAIN_SLICES + 1) * device->clock.blocks;
-    device_clock_report(run, device_clock_sample(run, &device->clock, launch_throughput),
+    device_clock_report(run, sample(run, &device->clock),
                         dtype_is_integer(dtype) ? METRIC_op_rate : METRIC_flop_rate,
                         2.0 * (double)(ROWS * state->chain.n) * k * instructions, device->limit);
 }

@@ -32,6 +32,8 @@ expect opened_in_a_child "open 1"
 expect harmless_reasons "polls 5 clock 1755 power 690.5 throttled 0"
 expect links "links 9 rate 2.5e+10"
 expect reset "reset 0 0 0 0"
+read_with FAKE_CLOCKS=1980,1980,1980,1980,1980 FAKE_POWERS=815200,815200,815200,815200,815200
+expect power_from_before "polls 5 clock 1980 power 0 throttled 0"
 for reason in 0x4 0x8 0x20 0x40 0x80; do
     read_with FAKE_CLOCKS=1,2,3,4,5 FAKE_REASONS=0,0,$reason,0,0
     expect "reason_$reason" "polls 5 clock 3 power 0 throttled 1"

@@ -1,4 +1,6 @@
 /* device_clock.cu: the host's side of device_clock.h. */
+#include <math.h>
+
 #include "bench/cuda.h"
 #include "bench/device.h"
 #include "bench/statistics.h"
@@ -41,10 +43,14 @@ struct device_time device_clock_read(struct run *run, const struct device_clock 
 
 const struct device_samples *device_clock_sample(struct run *run, const struct device_clock *clock,
                                                  void (*launch)(struct run *run)) {
+    static const double caps[PRESET_COUNT] = {0.02, 0.06, 0.5};
+    return device_clock_sample_for(run, clock, launch, fmin(caps[run->preset], run->budget));
+}
+
+const struct device_samples *device_clock_sample_for(struct run *run, const struct device_clock *clock,
+                                                     void (*launch)(struct run *run), double seconds) {
     static struct device_samples samples;
     static double hertz[DEVICE_SAMPLES_MOST];
-    static const double caps[PRESET_COUNT] = {0.02, 0.06, 0.5};
-    double cap = caps[run->preset] < run->budget ? caps[run->preset] : run->budget;
     samples.count = 0;
     for (int warm = 0; warm < WARM_LAUNCHES; warm++) {
         launch(run);
@@ -57,7 +63,7 @@ const struct device_samples *device_clock_sample(struct run *run, const struct d
         samples.seconds[samples.count] = time.seconds;
         samples.clocks[samples.count] = time.clocks;
         hertz[samples.count++] = time.hertz;
-    } while (samples.count < DEVICE_SAMPLES_MOST && (samples.count < SAMPLES_LEAST || bench_seconds() - begin < cap));
+    } while (samples.count < DEVICE_SAMPLES_MOST && (samples.count < SAMPLES_LEAST || bench_seconds() - begin < seconds));
     samples.median_seconds = statistics(samples.seconds, samples.count).median;
     samples.median_clocks = statistics(samples.clocks, samples.count).median;
     samples.median_hertz = statistics(hertz, samples.count).median;

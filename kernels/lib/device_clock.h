@@ -57,6 +57,9 @@ struct device_samples {
 };
 const struct device_samples *device_clock_sample(struct run *run, const struct device_clock *clock,
                                                  void (*launch)(struct run *run));
+/* The same for so many seconds. */
+const struct device_samples *device_clock_sample_for(struct run *run, const struct device_clock *clock,
+                                                     void (*launch)(struct run *run), double seconds);
 
 /* Reports samples as `metric`; for rates with a limit (at the boost clock) also the clock and the share of the limit at
    that clock. */
