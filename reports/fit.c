@@ -88,6 +88,12 @@ static int compare_sizes(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Half of the 95 % interval of the median, relative: how far the point may lie from where it belongs. */
+static double uncertainty(const struct row *row) {
+    double half = (row_number(row, COLUMN_ci_high_us) - row_number(row, COLUMN_ci_low_us)) / 2;
+    return half >= 0 && isfinite(half) ? half / row->value : 0;
+}
+
 static bool fit_curve(struct curve *curve, struct fit *fit) {
     double sizes[POINTS_MAX], seconds[POINTS_MAX], noises[POINTS_MAX];
     qsort(curve->rows, curve->count, sizeof curve->rows[0], compare_sizes);
@@ -95,8 +101,7 @@ static bool fit_curve(struct curve *curve, struct fit *fit) {
     for (size_t i = 0; i < curve->count; i++) {
         sizes[i] = bytes_of(curve->rows[i]);
         seconds[i] = curve->rows[i]->value * 1e-6;
-        noises[i] = row_number(curve->rows[i], COLUMN_noise);
-        if (!isfinite(noises[i])) noises[i] = 0;
+        noises[i] = uncertainty(curve->rows[i]);
     }
     return piecewise_fit(sizes, seconds, noises, curve->count, fit);
 }

@@ -7,7 +7,7 @@
 
 #include "bench/statistics.h"
 
-static const double off = 0.1, noise_floor = 0.01;
+static const double off = 0.1, noise_floor = 0.02;
 
 struct points {
     const double *sizes, *seconds;

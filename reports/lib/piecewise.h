@@ -21,8 +21,8 @@ struct fit {
     double half_power; /* the size that reaches half of the last piece's 1 / per_byte; NAN: none does */
 };
 
-/* Sizes ascending, all times positive; `noises` are the relative errors that the times have (below 1 % they count as
-   that). Of all ways to cut the n points into k pieces of PIECE_POINTS_MIN or more, the one with the least sum of
+/* Sizes ascending, all times positive; `noises` are the relative errors that the times may have (below 2 % they count
+   as that). Of all ways to cut the n points into k pieces of PIECE_POINTS_MIN or more, the one with the least sum of
    squared relative errors, each weighted by the inverse of its point's variance; and of all k the one with the least
    n log(E_k + V) + (3 k - 1) log n, Schwarz's criterion, with the mean error E_k and the variance V of the median point:
    a piece more has three numbers more, and must explain more than noise. false: fewer than FIT_POINTS_MIN points,
