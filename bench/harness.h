@@ -15,6 +15,7 @@
 #include "statistics.h"
 
 enum { EXIT_MEASURED = 0, EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_ABSENT = 3 };
+enum { EXIT_RESTART = 65 }; /* of a worker or a launch that a fresh one has to go on for */
 enum { FIGURES_MAX = 24, KEY_SIZE = 512, OUTPUTS_MAX = 8 };
 
 enum status {
@@ -98,6 +99,7 @@ struct outcome {
 
 /* Shared between supervisor and workers (anonymous shared memory). */
 enum phase { PHASE_IDLE, PHASE_SETUP, PHASE_CHECK, PHASE_TIMING, PHASE_WRITING };
+extern const char *const phase_names[]; /* by phase */
 struct summary {
     bool measured; /* by this process; false: from before a resume */
     enum status status;

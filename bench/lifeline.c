@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HOST_SIZE = 64, TEXT_SIZE = 256, ADDRESSES_MAX = 16, POLL_MS = 200, STATUS_RESTART = 65 };
+enum { HOST_SIZE = 64, TEXT_SIZE = 256, ADDRESSES_MAX = 16, POLL_MS = 200 };
 enum { LIFE_LIMIT = 6 }; /* seconds that ending a launch may take before the kernel ends it */
 static const double silence = 3;   /* seconds without a word after which a rank counts as stopped */
 static const double grace = 2;     /* what rank 0 gets to act before rank 1 does, and that before the others */
@@ -39,7 +39,6 @@ struct address_list {
     uint32_t count, address[ADDRESSES_MAX];
 };
 
-static const char *const phase_names[] = {"start", "setup", "check", "timing", "writing"};
 static struct {
     int rank, size, listener;
     struct line *lines; /* rank 0: by rank; else one, to rank 0 */
@@ -82,8 +81,8 @@ static void __attribute__((noreturn)) abort_launch(void) {
     if (lifeline_before_abort != NULL) lifeline_before_abort();
     if (life.rank == 0) usleep(300000); /* the others abort what they hold too */
     fflush(NULL);
-    if (life.connected) rank_backend->abort(STATUS_RESTART);
-    _exit(STATUS_RESTART);
+    if (life.connected) rank_backend->abort(EXIT_RESTART);
+    _exit(EXIT_RESTART);
 }
 
 static void __attribute__((noreturn)) end_launch(enum status status, const char *reason, bool writes) {

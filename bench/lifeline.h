@@ -6,7 +6,7 @@
    at the time limit of a case who is behind. If it is rank 0 that is lost, rank 1 sees that and writes the row.
 
    The thread also takes SIGTERM, by which a launcher ends the others after a rank has died: before it lets it act, it
-   looks whether somebody's connection broke. Ranks that are told to end say so on theirs, and are not taken for dead. */
+   looks whether somebody's connection broke. Ranks told to end say so on theirs, and are not taken for dead. */
 #ifndef BENCH_LIFELINE_H
 #define BENCH_LIFELINE_H
 

@@ -2,9 +2,9 @@
 
    The supervisor never touches CUDA, MPI or OpenMP, so that it may fork at any time. A worker that crashes, hangs past
    the case's time limit, or says that its context is spent, is replaced by a fresh one, and the measurement it was at
-   becomes a row. With MPI there is no fork (a launcher's process must be the one that initializes): the measurements run
-   inline, a thread watches clock and ranks (lifeline.h), and what cannot be survived ends the launch, after its row is
-   written; run_all.sh then starts it again with --resume. */
+   becomes a row. With MPI there is no fork (a launcher's process must be the one that initializes): measurements
+   run inline, a thread watches clock and ranks (lifeline.h), and what cannot be survived ends the launch, after its row
+   is written; run_all.sh then starts it again with --resume. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,10 +22,10 @@
 #include "telemetry.h"
 #include "topology.h"
 
-/* How a worker ends of its own will: finished, asking for a fresh one, or with die's status added. Whatever else it ends
-   with is a benchmark's doing, exit(0) in a callback included. */
-enum { EXIT_FINISHED = 64, EXIT_RESTART = 65 };
-static const char *const phase_names[] = {"start", "setup", "check", "timing", "writing"};
+/* How a worker ends of its own will: finished, asking for a fresh one, or with die's status added. Whatever else it
+   ends with is a benchmark's doing, exit(0) in a callback included. */
+enum { EXIT_FINISHED = 64 };
+const char *const phase_names[] = {"start", "setup", "check", "timing", "writing"};
 
 struct context {
     const struct options *options;

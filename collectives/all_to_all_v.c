@@ -4,8 +4,8 @@
    Question: what does imbalance cost an all-to-all? Dispatch and combine of a mixture of experts each send
    tokens * top_k * hidden * b bytes a rank, and routers do not spread tokens evenly.
 
-   S       what one rank puts in; with a matrix, the rank that puts in most. With skew s percent, (100-s) % of it goes to
-           all ranks in equal parts (rounded down to elements), the rest to rank 0 on top: rank 0 receives
+   S       what one rank puts in; with a matrix, the rank that puts in most. With skew s percent, (100-s) % of it goes
+           to all ranks in equal parts (rounded down to elements), the rest to rank 0 on top: rank 0 receives
            S (1 + s/100 (n-1)), the others S (1 - s/100).
            --file gives a matrix instead (collectives/lib/size_matrix.h), as routers of real models make it.
    Bytes   of the rank that reads and writes most together: with skew S + S (1 + s/100 (n-1)).

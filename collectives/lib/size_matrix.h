@@ -1,6 +1,6 @@
 /* size_matrix.h: who sends how much to whom, read from a file: a line a sender, a number a receiver, between spaces,
-   tabs or commas; lines that are empty or begin with # count for nothing. The numbers are shares: a case scales them so that
-   the sender with the most sends the case's S (with S of just that many elements they are counts of elements). */
+   tabs or commas; lines that are empty or begin with # count for nothing. The numbers are shares: a case scales them so
+   that the sender with the most sends the case's S (with S of just that many elements they are counts of elements). */
 #ifndef COLLECTIVES_SIZE_MATRIX_H
 #define COLLECTIVES_SIZE_MATRIX_H
 
