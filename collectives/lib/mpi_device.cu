@@ -10,10 +10,10 @@
 #endif
 
 static bool takes_device_memory(void) {
-#if defined(MPIX_CUDA_AWARE_SUPPORT) && MPIX_CUDA_AWARE_SUPPORT
+#ifdef MPIX_CUDA_AWARE_SUPPORT /* 0 or 1 of the MPI built with; the one run with is asked */
     return MPIX_Query_cuda_support() == 1;
 #else
-    return false; /* the compiler was told so by the MPI's own header, or not told at all */
+    return false; /* another MPI has no way to tell that all versions share */
 #endif
 }
 
