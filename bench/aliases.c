@@ -18,7 +18,7 @@ static const struct alias {
     {'i', "BYTES", "bytes", ".. or by steps of so many bytes"},
     {'n', "NUMBER", NULL, "--iterations"},
     {'w', "NUMBER", NULL, "--warm-up"},
-    {'G', "NUMBER", NULL, "--cache hot --graph-calls NUMBER; 0: calls one by one"},
+    {'G', "NUMBER", NULL, "--cache hot, with a graph of about 1 ms however often theirs is launched; 0: no graph"},
     {'d', "LIST", "dtype", "--dtype; its names (float, half, bfloat16, f8e4m3 ..) or ours"},
     {'o', "LIST", "operation", "--operation"},
     {'r', "LIST", "root", "--root; -1: every rank"},
@@ -125,8 +125,9 @@ void aliases_apply(struct options *options) {
     if (word_of('n') != NULL) option_set(options, "iterations", word_of('n'));
     if (word_of('w') != NULL) option_set(options, "warm-up", word_of('w'));
     if (graph != NULL && strcmp(graph, "0") != 0) {
+        option_set(options, "graph-calls", graph); /* for its refusal of what is no number */
+        options->graph_calls = 0;
         option_set(options, "cache", "hot");
-        option_set(options, "graph-calls", graph);
     }
     if (dtype != NULL) number_formats(options, dtype);
     if (operation != NULL) set_axis(options, 'o', "operation", operation);

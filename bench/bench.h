@@ -116,7 +116,7 @@ struct variant {
     void (*release)(struct run *run); /* optional */
     bool (*covers)(const struct run *run); /* optional, like bench.covers */
     bool staged;                      /* the checked call waits on purpose: its time is not a first call's */
-    bool no_graph;                    /* waits inside, so is neither captured nor held; --cache hot: calls back-to-back */
+    bool no_graph;                    /* waits inside: neither captured nor held; --cache hot: calls back-to-back */
     /* The variants of one case that say so, and stand together in the table, are all set up and checked, then timed in
        turn, a few calls of each at a time: for calls that heat the device, whose clock falls and rises with what ran
        before. Their memory is held together. With ranks, and with --inject-slowdown, each is timed alone. */

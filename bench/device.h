@@ -30,9 +30,10 @@ struct device_backend {
     /* Seconds a call, count times: each from one replay of a graph of `calls` captured calls (plain back-to-back calls
        between two events where variant->no_graph). */
     bool (*time_hot)(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
-    /* For calls that involve peers: events around each call, no flush; held: behind the spin kernel, or as the host
-       launches them. */
-    bool (*time_plain)(struct run *run, double *seconds, size_t count, bool held, char *reason);
+    /* For calls that involve peers, no flush. Plain: events around each call, as the host launches them. Held: events
+       around every `calls` of them, behind the spin kernel. */
+    bool (*time_plain)(struct run *run, double *seconds, size_t count, char *reason);
+    bool (*time_held)(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
     /* Behind every timed call from now on the stream waits so long at the highest clock; negative: no more. */
     void (*delay)(double seconds);
     bool (*delay_cost)(double *seconds, char *reason); /* what the waiting costs beyond its seconds */

@@ -164,6 +164,7 @@ static const struct device_backend cuda_backend = {
     .time_cold = device_cuda_time_cold,
     .time_hot = device_cuda_time_hot,
     .time_plain = device_cuda_time_plain,
+    .time_held = device_cuda_time_held,
     .delay = device_cuda_delay,
     .delay_cost = device_cuda_delay_cost,
     .multiprocessors = device_cuda_multiprocessors,

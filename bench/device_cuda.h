@@ -26,7 +26,8 @@ bool device_cuda_time_cold(struct run *run, double *seconds, size_t count, char 
 bool device_cuda_time_hot(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
 void device_cuda_delay(double seconds);
 bool device_cuda_delay_cost(double *seconds, char *reason);
-bool device_cuda_time_plain(struct run *run, double *seconds, size_t count, bool held, char *reason);
+bool device_cuda_time_plain(struct run *run, double *seconds, size_t count, char *reason);
+bool device_cuda_time_held(struct run *run, double *seconds, size_t count, size_t calls, char *reason);
 
 /* device_cuda_peaks.cu */
 int device_cuda_multiprocessors(void);

@@ -20,7 +20,7 @@
 #include "statistics.h"
 #include "telemetry.h"
 
-enum { BATCH = 24, FLUSH_FACTOR = 2, FLUSH_THREADS = 512 };
+enum { BATCH = 24, HELD_CALLS_LIMIT = 500, FLUSH_FACTOR = 2, FLUSH_THREADS = 512 };
 static const unsigned long long HOLD_LIMIT = 2000000000; /* ns */
 
 /* The host's words in pinned memory that the device sees. Tickets only grow, so a release is never lost, and a batch
@@ -211,9 +211,18 @@ static bool time_batch(struct run *run, const struct sample *sample, double *sec
     return true;
 }
 
+/* As many samples as wait for one to end at most. Launches beyond the driver's queue, some 1000, would wait for the
+   held stream. */
+static size_t batch_most(const struct sample *sample) {
+    size_t fit = HELD_CALLS_LIMIT / sample->calls;
+    if (sample->graph != NULL || fit > BATCH) return BATCH;
+    return fit > 1 ? fit : 1;
+}
+
 static bool time_samples(struct run *run, const struct sample *sample, double *seconds, size_t count, char *reason) {
-    for (size_t done = 0; done < count; done += BATCH) {
-        int batch = (int)(count - done < (size_t)BATCH ? count - done : (size_t)BATCH);
+    size_t most = batch_most(sample);
+    for (size_t done = 0; done < count; done += most) {
+        int batch = (int)(count - done < most ? count - done : most);
         if (!time_batch(run, sample, seconds + done, batch, reason)) return false;
     }
     return true;
@@ -252,8 +261,13 @@ bool device_cuda_time_cold(struct run *run, double *seconds, size_t count, char 
     return time_samples(run, &sample, seconds, count, reason);
 }
 
-bool device_cuda_time_plain(struct run *run, double *seconds, size_t count, bool held, char *reason) {
-    struct sample sample = {.calls = 1, .graph = NULL, .flush = false, .hold = held, .run_up = true};
+bool device_cuda_time_plain(struct run *run, double *seconds, size_t count, char *reason) {
+    struct sample sample = {.calls = 1, .graph = NULL, .flush = false, .hold = false, .run_up = true};
+    return time_samples(run, &sample, seconds, count, reason);
+}
+
+bool device_cuda_time_held(struct run *run, double *seconds, size_t count, size_t calls, char *reason) {
+    struct sample sample = {.calls = calls, .graph = NULL, .flush = false, .hold = true, .run_up = true};
     return time_samples(run, &sample, seconds, count, reason);
 }
 

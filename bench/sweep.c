@@ -88,7 +88,8 @@ void sweep_plan(const struct options *options, int device_count, const char *dev
 const char *measurement_mode(const struct options *options, const struct measurement *measurement) {
     static const char *const names[][2] = {{"own", "own zeros"}, {"cold", "cold zeros"}, {"hot", "hot zeros"},
                                            {"held", "held zeros"}, {"plain", "plain zeros"},
-                                           {"synchronized", "synchronized zeros"}, {"back_to_back", "back_to_back zeros"}, {"loop", "loop zeros"}};
+                                           {"synchronized", "synchronized zeros"},
+                                           {"back_to_back", "back_to_back zeros"}, {"loop", "loop zeros"}};
     enum { OWN, COLD, HOT, HELD, PLAIN_CALLS, SYNCHRONIZED, BACK_TO_BACK, LOOP } mode;
     const struct variant *variant = measurement->variant;
     bool paced = options->pacing == PACING_SYNCHRONIZED;
