@@ -19,6 +19,10 @@ for dtype in fp64 fp32 bf16 fp16 fp8_e4m3 fp8_e5m2 int8 int32 uint8; do
     expect "$dtype is right" all_ok # an average over 3 or 6 devices has a tolerance
 done
 
+launch -np "$devices" "$program" $device --bytes 8,1m --time-cap 0.02
+expect "calls are enqueued before the first begins" [ $status -eq 0 -a "$(count mode held)" -eq "$(rows)" ]
+launch -np "$devices" "$program" $device --bytes 8,1m --time-cap 0.02 --pacing back_to_back
+expect "or run as the host launches them" [ $status -eq 0 -a "$(count mode plain)" -eq "$(rows)" ]
 launch -np "$devices" "$program" $device --bytes 8,1m --cache hot --in-place all
 expect "captured calls are exact" all_exact
 launch -np "$devices" "$program" --preset smoke --place device --variant nccl_paired --bytes 8k,1m --ranks max -G 20
