@@ -1,8 +1,8 @@
 #!/bin/bash
 # check_gpu.sh [-j NUMBER]: everything that needs a device. For each program with device code: the smoke preset on the
 # device, every row right; the same with --inject-fault, every row wrong; with --cache hot; and, where compute-sanitizer
-# is, the first case of each variant made of our own kernels without a memory error; then the tests that are for devices
-# alone, FOLDER/tests/test_*_device.sh. Says `N passed, N failed` last.
+# is, the first case of each variant made of our own kernels without a memory error; then the tests for devices alone,
+# FOLDER/tests/test_*_device.sh. Says `N passed, N failed` last.
 # Nothing is timed, so NUMBER parts run at once (a half of the cores, six at most; one where the device takes one process
 # alone), but not two that use all devices, and beside a test with a line `# alone: WHY` nothing else.
 # Rows and messages stay in $BUILD/check-gpu, those of the tests in $BUILD/check.
@@ -33,10 +33,10 @@ find_device() {
     RANKS=$(device_count)
 }
 
-# run PROGRAM PART OPTIONS: leaves status; the rows in $rows, what was said in $log
+# run PROGRAM PART OPTIONS, for no longer than a check needs: leaves status; the rows in $rows, what was said in $log
 run() {
     rows=$logs/$1.$2.csv log=$logs/$1.$2.log
-    timeout 600 $(starter "$1") --place device --preset smoke $3 >"$rows" 2>"$log" </dev/null
+    timeout 600 $(starter "$1") --place device --preset smoke --time-cap 0.01 $3 >"$rows" 2>"$log" </dev/null
     status=$? wrong=""
 }
 count() { column status <"$rows" | grep -cx "$1"; }
@@ -60,11 +60,11 @@ measures() { # PROGRAM PART OPTIONS
     verdict "$1: ${3:-smoke} ($(count ok) rows ok, $(count skipped) skipped)"
 }
 finds_faults() { # PROGRAM
-    run "$1" faults "--inject-fault --time-cap 0.01"
+    run "$1" faults --inject-fault
     expect_rows 1 wrong
     verdict "$1: injected faults ($(count wrong) rows wrong, $(count skipped) skipped)"
 }
-# Each variant is ok in some row of the smoke preset, or says why it is skipped (collectives on one device have no peer).
+# Each variant is ok in some row of the smoke preset, or says why it is skipped (one device has no peer).
 every_variant() { # PROGRAM
     rows=$logs/$1.smoke.csv
     outcomes >"$work/outcomes"

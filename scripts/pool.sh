@@ -101,25 +101,35 @@ pool_run() { # SIZE
     done
 }
 
-pool_descendants() { # PROCESS
+pool_family() { # PROCESS: and its descendants
     local child
-    for child in $(pgrep -P "$1"); do
-        echo "$child"
-        pool_descendants "$child"
+    echo "$1"
+    for child in $(pgrep -P "$1"); do pool_family "$child"; done
+}
+# What runs of our parts: by descent, and what has lost its parent but still has a part's TMPDIR.
+pool_alive() {
+    local part
+    {
+        for part in "${!pool_names[@]}"; do
+            [[ ${pool_states[part]} == running ]] && pool_family "${pool_pids[part]}"
+        done
+        grep -lzE "^TMPDIR=$work/[0-9]+" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
+    } | sort -u | while read -r id; do
+        grep -qs '^State:[[:space:]]*[^Z]' "/proc/$id/status" && echo "$id"
     done
 }
-# Ends everything that this script has started, and the script. timeout has put programs into groups of their own, so a
-# signal from the terminal does not reach them.
+# Ends everything that this script has started, and the script. A signal from the terminal, or to the whole group, does
+# not reach it by itself: timeout has put programs into groups of their own.
 pool_stop() { # EXIT STATUS
-    local everybody try
+    local alive try
     trap '' INT TERM HUP
     pool_say "stopped"
-    everybody=$(pool_descendants $$ | tr '\n' ' ')
-    for try in {1..50}; do
+    for try in {1..40}; do
+        alive=$(pool_alive)
+        [[ -n $alive ]] || break
         # shellcheck disable=SC2086
-        kill -s "$( ((try < 40)) && echo TERM || echo KILL)" $everybody 2>/dev/null
+        kill -s "$( ((try < 30)) && echo TERM || echo KILL)" $alive 2>/dev/null
         sleep 0.1
-        ps -o stat= -p "${everybody% }" | grep -qv '^Z' || break
     done
     exit "$1"
 }

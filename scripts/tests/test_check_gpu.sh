@@ -43,7 +43,8 @@ script "$work/path/compute-sanitizer" 'while [ $# -gt 0 ]; do
 case $1 in --log-file) log=${2/\%p/$$}; shift 2 ;; --tool | --target-processes) shift 2 ;; *) break ;; esac; done
 "$@" >/dev/null
 echo "========= ERROR SUMMARY: $(cat "'"$work"'/memory" 2>/dev/null || echo 0) errors" >"$log"'
-script "$work/path/mpirun" 'while [[ $1 == -* ]]; do case $1 in -np | --bind-to) shift 2 ;; *) shift ;; esac; done; exec "$@"'
+script "$work/path/mpirun" 'while [[ $1 == -* ]]; do case $1 in -np | --bind-to) shift 2 ;; *) shift ;; esac; done
+exec "$@"'
 script "$checkout/kernels/tests/test_small_device.sh" "$during"'
 happens begin small; sleep 0.1; happens end small; echo "ok a"; echo "skip b: no c"'
 script "$checkout/kernels/tests/test_large_device.sh" "# alone: it needs everything
@@ -53,7 +54,7 @@ happens begin large; sleep 0.2; happens end large; echo "ok a"'
 check() { # OPTION...: leaves status, $work/out, $work/err
     : >"$work/events"
     : >"$work/calls"
-    (cd "$checkout" && PATH=$work/path:$PATH BUILD=build timeout 60 scripts/check_gpu.sh "$@" >"$work/out" 2>"$work/err")
+    (cd "$checkout" && PATH=$work/path:$PATH BUILD=build timeout 60 scripts/check_gpu.sh "$@") >"$work/out" 2>"$work/err"
     status=$?
 }
 # ends NAME STATUS 'LAST LINE' [WORDS THAT A LINE HOLDS]...
@@ -109,19 +110,20 @@ rm "$work/two.rows"
 refuse "no number" 2 "-j 'x'" scripts/check_gpu.sh -j x
 refuse "an option" 2 "'--fast' -j" scripts/check_gpu.sh --fast
 
-# told to end in the middle: nobody is left, and no folder
+# told to end in the middle, alone or with its group: nobody is left, and no folder
 export SLOW=30 TMPDIR=$work/temporary
 mkdir "$TMPDIR"
-(cd "$checkout" && PATH=$work/path:$PATH BUILD=build exec scripts/check_gpu.sh -j 4 >"$work/out" 2>"$work/err") &
-victim=$!
-: >"$work/events"
-for _ in {1..100}; do
-    [ "$(grep -c begin "$work/events")" -ge 4 ] && break
-    sleep 0.1
+for whom in "" -; do
+    : >"$work/events"
+    PATH=$work/path:$PATH BUILD=$checkout/build setsid "$checkout/scripts/check_gpu.sh" -j 4 >"$work/out" 2>"$work/err" &
+    for _ in {1..100}; do
+        [ "$(grep -c begin "$work/events")" -ge 4 ] && break
+        sleep 0.1
+    done
+    kill -TERM -- "$whom$!"
+    wait $!
+    is "told to end$whom: the exit status" $? = 143
+    is "told to end$whom: nobody is left" "$(pgrep -cf "$checkout/build/bin/")" = 0
+    is "told to end$whom: no folder is left" "$(find "$TMPDIR" -mindepth 1 | wc -l)" = 0
 done
-kill -TERM $victim
-wait $victim
-is "told to end: the exit status" $? = 143
-is "told to end: nobody is left" "$(pgrep -cf "$checkout/build/bin/|build/bin/(one|two|three|ring|chain) ")" = 0
-is "told to end: no folder is left" "$(find "$TMPDIR" -mindepth 1 | wc -l)" = 0
 finish
