@@ -35,7 +35,7 @@ has_command() { command -v "$1" >/dev/null 2>&1; }
 # 1. What there is to run
 
 find_programs() {
-    local here name suite ranks question
+    local here name described suite ranks question
     here=$(dirname "$(readlink -f "$0")")
     if [[ -d $here/bench ]]; then # a checkout
         build=${BUILD:-build}
@@ -46,8 +46,10 @@ find_programs() {
     fi
     [[ -r $list_file ]] || die 3 "no programs are built here ($list_file): run 'make bench' first"
     while read -r name; do
-        IFS=$'\t' read -r suite _ ranks question < <("$bin$name" --describe 2>/dev/null) ||
-            die 3 "$bin$name: cannot be run here: run 'make bench' first"
+        described=$("$bin$name" --describe 2>&1) ||
+            die 3 "$bin$name cannot be run here (status $?): $(grep -m 1 . <<<"$described"); 'make bench' builds it"
+        IFS=$'\t' read -r suite _ ranks question < <(grep $'\t' <<<"$described") ||
+            die 3 "$bin$name --describe says nothing of use: '$described'"
         programs+=("$name")
         suite_of[$name]=$suite ranks_of[$name]=$ranks question_of[$name]=$question
     done <"$list_file"

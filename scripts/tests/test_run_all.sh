@@ -39,6 +39,14 @@ calls() { grep -c "^$1 " "$work/calls"; }
 check() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "$2, not $3"; fi; }
 
 refuse "nothing built" 3 "make bench" ./run_all.sh
+echo broken >"$BUILD/programs"
+refuse "a program that is not there" 3 "bin/broken 127 make bench" ./run_all.sh --list
+printf '#!/bin/sh\necho "libfoo.so: no such library" >&2\nexit 127\n' >"$BUILD/bin/broken"
+chmod +x "$BUILD/bin/broken"
+refuse "a program that cannot start" 3 "bin/broken 127 libfoo.so" ./run_all.sh --list
+printf '#!/bin/sh\n' >"$BUILD/bin/broken"
+refuse "a program that says nothing" 3 "bin/broken --describe" ./run_all.sh --list
+rm "$BUILD/programs" "$BUILD/bin/broken"
 stand_in good 0 'row ok; echo "good: 1 ok" >&2'
 stand_in other 0 'row ok'
 
