@@ -45,13 +45,13 @@ CFLAGS_ALL   = -std=gnu11 $(OPTIMIZE) -g -fopenmp $(WARN) -I. -DPLUMBLINE_VERSIO
               $(CONFIG_CFLAGS) $(SANITIZE) $(CFLAGS)
 GENCODE     ?= $(foreach a,$(ARCH),-gencode=arch=compute_$(a),code=sm_$(a)) \
                -gencode=arch=compute_$(lastword $(ARCH:%a=%)),code=compute_$(lastword $(ARCH:%a=%))
-NVCCFLAGS_ALL = -std=c++20 -O3 -lineinfo $(GENCODE) -ccbin $(CXX_HOST) -Xcompiler -Wall,-Wextra,-Wno-missing-field-initializers,-fopenmp -I. \
-                $(CONFIG_NVCCFLAGS) $(NVCCFLAGS)
+NVCCFLAGS_ALL = -std=c++20 -O3 -lineinfo $(GENCODE) -ccbin $(CXX_HOST) -I. \
+                -Xcompiler -Wall,-Wextra,-Wno-missing-field-initializers,-fopenmp $(CONFIG_NVCCFLAGS) $(NVCCFLAGS)
 CXX_HOST    ?= g++
 
 # What a source needs beyond the required libraries, by the line ` * needs: a b` of its title comment.
 sources  := $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c) $(FOLDERS:%=%/*.cu) $(FOLDERS:%=%/*/*.cu))
-sources  := $(filter-out bench/tests/% kernels/tests/% collectives/tests/% attention/tests/% lra_tasks/tests/%,$(sources))
+sources  := $(filter-out $(FOLDERS:%=%/tests/%),$(sources))
 needs_of  = $(shell sed -n 's/^ \* needs: *//p' $(1))
 unmet_of  = $(filter-out $(HAVE),$(call needs_of,$(1)) $(if $(filter %.cu,$(1)),cuda))
 unmet    := $(foreach s,$(sources),$(if $(call unmet_of,$(s)),$(s)))
@@ -88,9 +88,12 @@ libs_needed     = $(foreach n,$(call needs_of,$(1)),$(LIBS_$(n)))
 
 binaries := $(addprefix $(BUILD)/bin/,$(names) $(tools) $(report_names))
 
+# What to tell of: that CUDA itself is missing has been said already, by configure.sh.
+left_out = $(foreach s,$(unmet),$(if $(filter-out cuda,$(call unmet_of,$(s))),$(if $(NVCC)$(filter-out %.cu,$(s)),$(s))))
+
 .PHONY: bench
 bench: $(binaries)
-	@$(foreach u,$(foreach s,$(unmet),$(if $(filter-out cuda,$(call unmet_of,$(s))),$(if $(NVCC)$(filter-out %.cu,$(s)),$(s)))),echo "left out: $(u) (needs $(call unmet_of,$(u)))" >&2;)
+	@$(foreach u,$(left_out),echo "left out: $(u) (needs $(call unmet_of,$(u)))" >&2;)
 	@printf '%s\n' $(names) >$(BUILD)/programs
 	@echo "built $(words $(binaries)) programs in $(BUILD)/bin; next: ./run_all.sh" >&2
 
@@ -106,7 +109,8 @@ $(BUILD)/%.cu.o: %.cu $(BUILD)/config.mk
 	    [ $$status -eq 0 ] && ! grep -q '(C751[0-9])' $@.log
 
 # what the manifest says of the build
-COMMIT := $(shell git rev-parse -q --verify HEAD 2>/dev/null)$(if $(shell git status --porcelain -uno 2>/dev/null),-dirty)
+COMMIT := $(shell git rev-parse -q --verify HEAD 2>/dev/null)
+COMMIT := $(COMMIT)$(if $(shell git status --porcelain -uno 2>/dev/null),-dirty)
 $(BUILD)/bench/manifest.c.o: $(BUILD)/stamp
 $(BUILD)/bench/manifest.c.o: CFLAGS += -DPLUMBLINE_COMMIT='"$(COMMIT)"' -DPLUMBLINE_FLAGS='"$(OPTIMIZE)"'
 $(BUILD)/stamp: always
@@ -172,8 +176,8 @@ $(BUILD)/$(1): $(BUILD)/$(1).c.o $(if $(filter reports/%,$(1)),$(libreports),\
     $(filter $(foreach f,$(below_$(firstword $(subst /, ,$(1)))),$(BUILD)/lib$(f).a),$(libraries))) $(libbench)
 	$(SAY) "  link  $$(notdir $$@)"
 	$(Q)$(CC) $(CFLAGS_ALL) $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(LDFLAGS) \
-	    $$(if $$(filter attention/% lra_tasks/%,$(1)),$$(LIBS_cuda) $$(LIBS_cudnn)) $$(if $$(filter reports/%,$(1)),$$(call libs_needed,$(1).c)) \
-	    $$(LIBS) -lcmocka -o $$@
+	    $$(if $$(filter attention/% lra_tasks/%,$(1)),$$(LIBS_cuda) $$(LIBS_cudnn)) \
+	    $$(if $$(filter reports/%,$(1)),$$(call libs_needed,$(1).c)) $$(LIBS) -lcmocka -o $$@
 endef
 $(foreach t,$(test_sources:%.c=%),$(eval $(call test_rule,$(t))))
 

@@ -1,4 +1,5 @@
-/* progress.c: what people read on standard error: a line a measurement, rewritten in place on a terminal, and a table. */
+/* progress.c: what people read on standard error: a line a measurement, rewritten in place on a terminal, and a
+   table. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 #!/bin/sh
-# What the harness makes of variants that crash, hang, exit, fail, lie, forget their output, ask for too much or decline:
-# one row each, the right status and reason, and the sweep goes on; whether they are timed one by one or in turn.
+# What the harness makes of variants that crash, hang, exit, fail, lie, forget their output, ask for too much or
+# decline: one row each, the right status and reason, and the sweep goes on; whether they are timed one by one or in
+# turn.
 set -u
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

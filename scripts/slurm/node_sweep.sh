@@ -16,7 +16,8 @@ case ${1:-} in
 --help) usage; exit 0 ;;
 "") die "lacks the number of nodes; see --help" ;;
 esac
-[[ $1 =~ ^[1-9][0-9]{0,4}(,[1-9][0-9]{0,4})*$ ]] || die "'$1' is no number of nodes from 1 to 99999, and no list of them"
+[[ $1 =~ ^[1-9][0-9]{0,4}(,[1-9][0-9]{0,4})*$ ]] ||
+    die "'$1' is no number of nodes from 1 to 99999, and no list of them"
 command -v sbatch >/dev/null || { echo "node_sweep.sh: there is no sbatch on this machine" >&2; exit 3; }
 counts=()
 if [[ $1 == *,* ]]; then IFS=, read -ra counts <<<"$1"

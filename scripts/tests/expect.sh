@@ -1,6 +1,6 @@
-# expect.sh: for test scripts, which run from the repository root and read this file. A line `ok NAME`, `not ok NAME: WHY` or `skip NAME: WHY` a test, which
-# scripts/check.sh counts; finish says by the exit status whether all was well. For tests that ask about the rows of one
-# program after another, rows.sh stands on it.
+# expect.sh: for test scripts, which run from the repository root and read this file. A line `ok NAME`, `not ok NAME:
+# WHY` or `skip NAME: WHY` a test, which scripts/check.sh counts; finish says by the exit status whether all was well.
+# For tests that ask about the rows of one program after another, rows.sh stands on it.
 # shellcheck shell=sh
 
 BUILD=${BUILD:-build}
@@ -72,8 +72,12 @@ fields() {
     END { if (state == "quoted" && !failed) exit bad("an open quote at the end") }'
 }
 column() {
-    fields | awk -F'\t' -v names="$1" 'NR == 1 { n = split(names, name, ","); for (i = 1; i <= NF; i++) at[$i] = i; next }
-        { for (k = 1; k <= n; k++) printf "%s%s", name[k] in at ? $at[name[k]] : "no column " name[k], k < n ? "," : "\n" }'
+    fields | awk -F'\t' -v names="$1" '
+        NR == 1 { n = split(names, name, ","); for (i = 1; i <= NF; i++) at[$i] = i; next }
+        {
+            for (k = 1; k <= n; k++)
+                printf "%s%s", name[k] in at ? $at[name[k]] : "no column " name[k], k < n ? "," : "\n"
+        }'
 }
 
 programs() { cat "$BUILD/programs"; }

@@ -9,7 +9,8 @@ give_up() { # 77: skipped
     exit 77
 }
 for command in slurmctld slurmd munged sbatch srun sinfo scontrol mpirun; do
-    PATH=$PATH:/usr/sbin:/sbin command -v $command >/dev/null || give_up "no $command (packages: scripts/deps.sh --tests)"
+    PATH=$PATH:/usr/sbin:/sbin command -v $command >/dev/null ||
+        give_up "no $command (packages: scripts/deps.sh --tests)"
 done
 [ "$(id -u)" = 0 ] || give_up "starting slurmd needs root"
 grep -qx all_reduce "$BUILD/programs" || give_up "the collectives are not built (no MPI)"
@@ -112,7 +113,8 @@ for folder in $folders; do
     wrong=""
     for program in all_reduce barrier broadcast; do
         [ -s "$folder/$program.csv" ] || { wrong="$wrong; no $program.csv"; continue; }
-        column status <"$folder/$program.csv" | grep -vxE 'ok|skipped' >"$work/others" && wrong="$wrong; $program: $(sort -u "$work/others")"
+        column status <"$folder/$program.csv" | grep -vxE 'ok|skipped' >"$work/others" &&
+            wrong="$wrong; $program: $(sort -u "$work/others")"
         column ranks <"$folder/$program.csv" | grep -qx $nodes || wrong="$wrong; $program: no rows of $nodes ranks"
     done
     grep -q "SLURM_JOB_ID" "$folder/manifest.json" 2>/dev/null || wrong="$wrong; the manifest names no job"
@@ -132,8 +134,8 @@ verdict "one_node.sbatch"
 mkdir "$work/bin"
 printf '#!/bin/sh\necho "make $*" >>%s/made\n' "$work" >"$work/bin/make" # built it is already
 chmod +x "$work/bin/make"
-BASELINE=results/$job PATH=$work/bin:$PATH sbatch --wait --nodes=2 "${gpus[@]}" scripts/slurm/suite.sbatch --preset smoke \
-    --only harness_cost,broadcast >"$work/out" 2>&1
+BASELINE=results/$job PATH=$work/bin:$PATH sbatch --wait --nodes=2 "${gpus[@]}" scripts/slurm/suite.sbatch \
+    --preset smoke --only harness_cost,broadcast >"$work/out" 2>&1
 status=$? wrong=""
 job=$(sed -n 's/Submitted batch job //p' "$work/out")
 [ "$status" -le 1 ] || wrong="exit status $status: $(tail -n 3 "plumbline-$job.log" | tr '\n' ' ')"
@@ -158,7 +160,10 @@ cat >kill.sh <<'JOB'
 #!/bin/bash
 srun --mpi=pmix --cpu-bind=none "$BUILD/bin/all_reduce" --place host --variant mpi --ranks max --bytes 32m \
     --iterations 1000000 --case-timeout 20 --out results/killed &
-for ((try = 0; try < 100; try++)); do grep -q '^start' results/killed/all_reduce.journal 2>/dev/null && break; sleep 0.1; done
+for ((try = 0; try < 100; try++)); do
+    grep -q '^start' results/killed/all_reduce.journal 2>/dev/null && break
+    sleep 0.1
+done
 sleep 1
 for id in $(pgrep -f "^$BUILD/bin/all_reduce"); do
     grep -qz "^SLURM_JOB_ID=$SLURM_JOB_ID\$" "/proc/$id/environ" && grep -qz '^SLURM_PROCID=1$' "/proc/$id/environ" &&
@@ -169,7 +174,8 @@ JOB
 timeout 60 sbatch --wait --nodes=2 "${gpus[@]}" --output=kill.log kill.sh >"$work/out" 2>&1 && wrong="exit status 0"
 column status,reason <results/killed/all_reduce.csv >/dev/null 2>&1
 column reason <results/killed/all_reduce.csv | grep -q "^rank 1 on $host died in " ||
-    wrong="$wrong; no row names rank 1: $(column reason <results/killed/all_reduce.csv | head -n 2); $(tail -n 2 kill.log)"
+    wrong="$wrong; no row names rank 1: $(column reason <results/killed/all_reduce.csv | head -n 2); $(
+        tail -n 2 kill.log)"
 pgrep -f "^$BUILD/bin/all_reduce" | while read -r id; do
     grep -qz "^SLURM_CONF=$work/" "/proc/$id/environ" 2>/dev/null && echo "$id"
 done | grep -q . && wrong="$wrong; a rank is left"
