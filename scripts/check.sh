@@ -39,8 +39,9 @@ run() {
     name=${test#"$BUILD"/}
     log=$BUILD/check/$(tr '/' '.' <<<"$name").log
     # Apart, so that buffered lines of the one do not break lines of the other.
-    { timeout --kill-after=10 "$limit" "$([[ $test == */* ]] || echo ./)$test" >"$log" 2>"$log.errors" </dev/null
-    } 2>/dev/null
+    timeout --kill-after=10 "$limit" "$([[ $test == */* ]] || echo ./)$test" >"$log" 2>"$log.errors" </dev/null &
+    child=$!
+    wait "$child" 2>/dev/null
     status=$?
     cat "$log.errors" >>"$log"
     rm -f "$log.errors"
@@ -60,11 +61,28 @@ run() {
     fi
 }
 
+# A test that is stopped leaves nothing behind. What timeout starts, here and inside tests, has a group of its own, which
+# no signal from the terminal reaches.
+stop() { # EXIT STATUS
+    trap '' INT TERM HUP
+    # shellcheck disable=SC2046
+    ((child == 0)) || kill -TERM $(pool_family "$child") 2>/dev/null
+    wait
+    echo "check.sh: stopped in ${test:-}" >&2
+    exit "$1"
+}
+
 if (($# == 0)); then
     echo "check.sh: no tests to run; usage: check.sh TEST..." >&2
     exit 2
 fi
 mkdir -p "$BUILD/check" || exit 2
+. "$(dirname "$0")/pool.sh"
+child=0
+set -m # or tests could not be sent SIGINT
+trap 'stop 130' INT
+trap 'stop 143' TERM
+trap 'stop 129' HUP
 for test; do run "$test"; done
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

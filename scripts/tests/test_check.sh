@@ -40,5 +40,18 @@ counts "cmocka's failures" "3 passed, 2 failed, 0 skipped" 1 "$work/cmocka_bad"
 counts "a program that tests nothing" "0 passed, 1 failed, 0 skipped" 1 "$work/silent"
 counts "no such test" "0 passed, 1 failed, 0 skipped" 1 "$work/absent"
 counts "together" "6 passed, 2 failed, 2 skipped" 1 "$work/lines.sh" "$work/bad.sh" "$work/cmocka" "$work/dies.sh"
+# told to end, by its group: nobody is left
+script nested.sh "timeout 60 sleep 61.$$; echo after"
+BUILD=$work/build setsid scripts/check.sh "$work/nested.sh" >"$work/out" 2>&1 &
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    pgrep -f "^sleep 61.$$" >/dev/null && break
+    sleep 0.1
+done
+kill -TERM "-$!"
+wait $!
+status=$? wrong=""
+[ $status = 143 ] || wrong="exit status $status, not 143"
+! pgrep -f "sleep 61.$$" >/dev/null || wrong="$wrong; somebody is left"
+verdict "told to end"
 refuse "no tests" 2 "usage" scripts/check.sh
 finish
