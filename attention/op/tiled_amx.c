@@ -12,12 +12,15 @@
 #include "vector_multiply.h"
 
 #if defined __x86_64__ && defined __AVX512BF16__ && defined __AVX512BW__
+#include <cpuid.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define FOR_AMX __attribute__((target("amx-tile,amx-bf16")))
-enum { ROWS = 16, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18, ROW_BYTES = QUERY_TILE * 4 }; /* as in asm/prctl.h */
+enum { ROWS = 16, ROW_BYTES = QUERY_TILE * 4 };
+enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* as in asm/prctl.h */
+enum { CPUID_BF16 = 1 << 22, CPUID_TILE = 1 << 24 };  /* leaf 7, edx; compilers' names for them differ */
 
 static bool permitted;
 
@@ -33,8 +36,8 @@ static void ask(void) {
 
 const char *tiled_amx_missing(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("amx-tile") || !__builtin_cpu_supports("amx-bf16")) return "no AMX here";
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & CPUID_BF16) || !(d & CPUID_TILE)) return "no AMX here";
     pthread_once(&once, ask);
     return permitted ? NULL : "the system does not give out the tiles of AMX";
 }

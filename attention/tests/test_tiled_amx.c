@@ -4,6 +4,7 @@
 #include "attention/op/vector_multiply.h"
 
 #if defined __x86_64__ && defined __AVX512BF16__ && defined __AVX512BW__
+#include <cpuid.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -58,7 +59,7 @@ static void configure(const void *configuration) {
 #define _tile_stored(from, to, stride) store_tile(from, to, stride)
 #define _tile_zero(which) memset(registers[which], 0, sizeof(registers[which]))
 #define _tile_dpbf16ps(sum, a, b) multiply_tiles(sum, a, b)
-#define __builtin_cpu_supports(feature) 1
+#define __get_cpuid_count(leaf, part, a, b, c, d) (*(a) = *(b) = *(c) = *(d) = ~0u, 1)
 #define syscall(number, request, which) ((number) == SYS_arch_prctl && (request) == 0x1023 && (which) == 18 ? 0 : -1)
 #include "attention/op/tiled_amx.c"
 enum { EMULATED = 1 };
