@@ -49,11 +49,6 @@ static struct axis axes[] = {
 };
 
 static struct size_matrix matrix;
-/* What MPI wants: by rank, elements to send and where they begin, elements to receive and where they go. */
-static int *table;
-static struct exchange *with;
-
-const struct exchange *exchanges(void) { return with; }
 
 /* Who names a matrix means it. */
 static bool read_file(const char *path, char *reason) {
@@ -86,26 +81,13 @@ static size_t elements(const struct run *run, int from, int to) {
     return to == 0 ? total - (ranks - 1) * even : even;
 }
 
-/* What a rank sends and receives, in all and but for its own share. */
-struct load {
-    size_t sent, received, own;
-};
-static struct load load_of(const struct run *run, int rank) {
-    struct load load = {.own = elements(run, rank, rank)};
-    for (int peer = 0; peer < run->value[COLLECTIVE_RANKS]; peer++) {
-        load.sent += elements(run, rank, peer);
-        load.received += elements(run, peer, rank);
-    }
-    return load;
-}
-
 static double larger(double a, double b) { return a > b ? a : b; }
 
 static void describe(const struct run *run, struct work *work) {
     double element = (double)dtype_size(bench_dtype(run)), size = (double)collective_count(run) * element;
     double busiest = 0, most = 0;
     for (int rank = 0; rank < run->value[COLLECTIVE_RANKS]; rank++) {
-        struct load load = load_of(run, rank);
+        struct exchange_load load = exchange_load(run, elements, rank);
         busiest = larger(busiest, larger((double)load.sent, (double)load.received) - (double)load.own);
         most = larger(most, (double)load.sent + (double)load.received);
     }
@@ -114,36 +96,18 @@ static void describe(const struct run *run, struct work *work) {
 }
 
 static void setup(struct run *run) {
-    struct collective *c = collective_create(run, OPERATION_MOVE);
     double digests[4] = {(double)(uint32_t)matrix.digest, (double)(matrix.digest >> 32)};
     digests[2] = -digests[0], digests[3] = -digests[1];
     rank_backend->maximum(digests, ARRAY_LENGTH(digests));
     if (digests[0] != -digests[2] || digests[1] != -digests[3])
         bench_fail(run, "the ranks have read different matrices: --file names one on a file system that they share");
-    with = bench_alloc(run, (size_t)c->ranks * sizeof *with);
-    table = bench_alloc(run, 4 * (size_t)c->ranks * sizeof *table);
-    if (c->rank < 0) return;
-    struct load load = load_of(run, c->rank);
-    c->input_count = load.sent;
-    c->output_count = load.received;
-    size_t sent_at = 0, received_at = 0;
-    for (int peer = 0; peer < c->ranks; peer++) {
-        struct exchange *e = &with[peer];
-        *e = (struct exchange){.sent = elements(run, c->rank, peer), .sent_at = sent_at,
-                               .received = elements(run, peer, c->rank), .received_at = received_at};
-        for (int before = 0; before < c->rank; before++) e->source_at += elements(run, peer, before);
-        sent_at += e->sent;
-        received_at += e->received;
-        table[peer] = (int)e->sent;
-        table[c->ranks + peer] = (int)e->sent_at;
-        table[2 * c->ranks + peer] = (int)e->received;
-        table[3 * c->ranks + peer] = (int)e->received_at;
-    }
+    collective_create(run, OPERATION_MOVE);
+    exchanges_make(run, elements);
 }
 
 static const char *decline_mpi(const struct run *run) {
     for (int rank = 0; rank < run->value[COLLECTIVE_RANKS]; rank++) {
-        struct load load = load_of(run, rank);
+        struct exchange_load load = exchange_load(run, elements, rank);
         if (load.received > INT_MAX) return "a rank would receive more elements than MPI can count in an int";
     }
     return mpi_decline_move(run);
@@ -153,8 +117,9 @@ static void run_mpi(struct run *run) {
     const struct collective *c = run->state;
     if (c->group == MPI_COMM_NULL) return;
     MPI_Datatype type = mpi_moved_type(c->pattern.dtype);
-    MPI_Alltoallv(c->input, table, table + c->ranks, type, c->output, table + 2 * c->ranks, table + 3 * c->ranks, type,
-                  c->group);
+    const struct exchange_counts *counts = exchange_counts();
+    MPI_Alltoallv(c->input, counts->sent, counts->sent_at, type, c->output, counts->received, counts->received_at,
+                  type, c->group);
 }
 
 /* Each sender's part by itself: they differ in length. */
@@ -163,7 +128,7 @@ static void check(struct run *run, struct verdict *verdict) {
     size_t size = dtype_size(c->pattern.dtype);
     double error = c->error;
     for (int peer = 0; run->variant->place == PLACE_HOST && c->rank >= 0 && peer < c->ranks; peer++) {
-        const struct exchange *e = &with[peer];
+        const struct exchange *e = &exchanges()[peer];
         const struct origin origin = {.source = peer, .block = e->received, .offset = e->source_at};
         if (e->received == 0) continue;
         error = larger(error, pattern_error(&c->pattern, &origin, (const char *)c->output + e->received_at * size,

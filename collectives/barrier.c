@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "bench/ranks.h"
+#include "collectives/lib/arrivals.h"
 #include "collectives/lib/mpi_calls.h"
 
 enum { AXIS_RANKS = COLLECTIVE_RANKS, SKEW_CALLS_MAX = 2000, SKEW_BATCH = 50 };
@@ -35,12 +36,7 @@ static const struct axis axes[] = {
     {.name = NULL},
 };
 
-/* Of the case under way. `arrived` is one number a rank in its own window: 1 once it is about to enter. */
-static struct {
-    MPI_Win window;
-    int *arrived;
-    bool checking;
-} now = {.window = MPI_WIN_NULL};
+static bool checking; /* the next call is the one that is checked */
 
 static const char *decline(const struct run *run) {
     return run->value[AXIS_RANKS] > run->rank_count ? "more ranks than were launched" : NULL;
@@ -71,59 +67,38 @@ static void setup(struct run *run) {
 static void setup_mpi(struct run *run) {
     const struct collective *c = run->state;
     mpi_setup(run);
-    if (c->group == MPI_COMM_NULL) return;
-    MPI_Comm_set_errhandler(c->group, MPI_ERRORS_RETURN);
-    int status = MPI_Win_allocate(sizeof *now.arrived, sizeof *now.arrived, MPI_INFO_NULL, c->group, &now.arrived,
-                                  &now.window);
-    MPI_Comm_set_errhandler(c->group, MPI_ERRORS_ARE_FATAL);
-    if (status != MPI_SUCCESS) now.window = MPI_WIN_NULL;
-}
-
-static void tell(const struct collective *c, int value) {
-    if (now.window == MPI_WIN_NULL) return;
-    MPI_Win_lock(MPI_LOCK_EXCLUSIVE, c->rank, 0, now.window);
-    MPI_Put(&value, 1, MPI_INT, c->rank, 0, 1, MPI_INT, now.window);
-    MPI_Win_unlock(c->rank, now.window);
+    arrivals_open(c->group);
 }
 
 static void reset(struct run *run) {
     const struct collective *c = run->state;
     double all_told = 0;
     if (c->group == MPI_COMM_NULL) return;
-    tell(c, 0);
+    arrivals_tell(0);
     MPI_Allreduce(MPI_IN_PLACE, &all_told, 1, MPI_DOUBLE, MPI_MAX, c->group); /* no barrier, which is under test */
-    now.checking = true;
-}
-
-static void read_arrivals(const struct collective *c) {
-    int *seen = c->output;
-    for (int peer = 0; peer < c->ranks; peer++) {
-        MPI_Win_lock(MPI_LOCK_SHARED, peer, 0, now.window);
-        MPI_Get(&seen[peer], 1, MPI_INT, peer, 0, 1, MPI_INT, now.window);
-        MPI_Win_unlock(peer, now.window);
-    }
+    checking = true;
 }
 
 /* The call that is checked: one rank is late, the others must wait for it. */
 static void run_checked(const struct run *run, const struct collective *c) {
-    double lag = now.window != MPI_WIN_NULL ? lateness : lateness_seen;
+    double lag = arrivals_known() ? lateness : lateness_seen;
     const struct timespec pause = {.tv_nsec = (long)(lag * 1e9)};
     bool late = (uint64_t)c->rank == run->seed % (uint64_t)c->ranks;
     int *seen = c->output;
-    now.checking = false;
+    checking = false;
     if (late) nanosleep(&pause, NULL);
-    tell(c, 1);
+    arrivals_tell(1);
     double begin = bench_seconds();
     MPI_Barrier(c->group);
     double waited = bench_seconds() - begin;
-    if (now.window != MPI_WIN_NULL) read_arrivals(c);
+    if (arrivals_known()) arrivals_read(seen);
     else for (int peer = 0; peer < c->ranks; peer++) seen[peer] = late || waited > lag / 2;
 }
 
 static void run_mpi(struct run *run) {
     const struct collective *c = run->state;
     if (c->group == MPI_COMM_NULL) return;
-    if (now.checking) run_checked(run, c);
+    if (checking) run_checked(run, c);
     else MPI_Barrier(c->group);
 }
 
@@ -154,8 +129,8 @@ static void measure_skew(struct run *run) {
 
 static void release_mpi(struct run *run) {
     (void)run;
-    if (now.window != MPI_WIN_NULL) MPI_Win_free(&now.window);
-    now.checking = false;
+    arrivals_close();
+    checking = false;
 }
 
 static void check(struct run *run, struct verdict *verdict) {
