@@ -115,7 +115,7 @@ void sampling_drop_half(struct session *session) {
     s->count -= dropped;
     memmove(s->seconds, s->seconds + dropped, s->count * sizeof *s->seconds);
     s->settled = settled(session, s->seconds, s->count);
-    bench_note(&session->run, "the first half of the samples left out: the device was settling");
+    bench_note(&session->run, "the first half of the samples left out as warm-up");
 }
 
 void sampling_begin(struct session *session) {

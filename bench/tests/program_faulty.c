@@ -112,6 +112,7 @@ static const struct variant variants[] = {
     VARIANT(decline, .decline = decline, .run = well),
     VARIANT(remark, .setup = remark, .run = well),
     VARIANT(lend, .measure = lend),
+    VARIANT(restless, .run = restless),
     VARIANT(last, .run = well),
     {0}};
 const struct bench bench = {.suite = "bench", .name = "faulty", .question = "What becomes of a bad case?",

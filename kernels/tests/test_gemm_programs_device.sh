@@ -24,6 +24,15 @@ expect "wgmma declines a transposed A of odd length" all_skipped_for "multiples 
 measure $quick --variant wgmma --m 64 --n 64 --k 64 --layout nn --dtype fp16
 expect "wgmma declines other formats" all_skipped_for "bf16 alone"
 
+open_program gemm
+measure $quick --shape square --size 640 --dtype bf16,fp8_e4m3
+expect "variants in turn are right" all_right
+for variant in cublaslt cublaslt_best cublaslt_search wgmma; do
+    expect "$variant has a row" has variant,dtype,metric,status "$variant,bf16,flop_rate,ok"
+done
+measure $quick --shape square --size 640 --dtype bf16,fp8_e4m3 --inject-fault
+expect "variants in turn: faults are found" all_wrong
+
 open_program gemm_scales
 measure $quick --shape square --size 512 --scales all
 expect "scales are right" all_right
