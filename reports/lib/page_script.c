@@ -54,9 +54,8 @@ const char page_script[] =
     "  var label = document.createElement(\"label\"), input = document.createElement(\"input\");\n"
     "  var count = document.createElement(\"output\"), texts = null;\n"
     "  box.className = \"filter\";\n"
-    "  label.textContent = \"Filter \";\n"
+    "  label.textContent = \"Filter by words (-word leaves out)\";\n"
     "  input.type = \"search\";\n"
-    "  input.placeholder = \"words; -word leaves out\";\n"
     "  input.id = \"filter\" + number;\n"
     "  label.htmlFor = input.id;\n"
     "  count.setAttribute(\"aria-live\", \"polite\");\n"
@@ -88,4 +87,4 @@ const char page_script[] =
     "});\n"
     "}());\n";
 
-const char page_script_hash[] = "sha256-99ZfWZ+oRJOiPhDkGwFP4sQJ1RneMzJH9/Wq00YVpAA=";
+const char page_script_hash[] = "sha256-TyhFWH0JK75kSV9yFecstxAI0REFJs3UnZd7vDgOIkc=";

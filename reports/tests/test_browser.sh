@@ -144,6 +144,11 @@ function filter(words) {
 var triads = filter("triad"), others = filter("-triad");
 check(triads > 0 && triads < all && triads + others === all, "filter: " + triads + " and " + others + " of " + all);
 check(filter("") === all, "filter: not all came back");
+each("input", function (element) {
+  var label = element.labels[0]; /* its size is not known where what is not in view has not been laid out */
+  check(label && /leaves out/.test(label.textContent) && getComputedStyle(label).display === "block",
+        "an input without a label");
+});
 var result = document.createElement("pre");
 result.id = "probe";
 result.textContent = failed.length ? "PROBE failed: " + failed.join("; ")
@@ -173,7 +178,8 @@ dom "$tmp/plain.html" >"$tmp/plain.dom"
 if grep -q '<button\|<input' "$tmp/plain.dom"; then complain "controls without a script"; fi
 [ "$(grep -c '<tr>' "$tmp/plain.dom")" -gt 500 ] || complain "the tables are not there without scripts"
 # On paper: pages, and of a long table its first lines.
-"$BIN/report" --out "$tmp/paper.html" --pdf "$tmp/paper.pdf" reports/gallery/h200 2>"$tmp/err" || complain "$(cat "$tmp/err")"
+"$BIN/report" --out "$tmp/paper.html" --pdf "$tmp/paper.pdf" reports/gallery/h200 2>"$tmp/err" ||
+    complain "$(cat "$tmp/err")"
 [ "$(head -c 5 "$tmp/paper.pdf")" = "%PDF-" ] || complain "--pdf wrote no PDF"
 pages=$(grep -ac '/Type */Page$\|/Type */Page[^s]' "$tmp/paper.pdf")
 if [ "$pages" -lt 10 ] || [ "$pages" -gt 100 ]; then complain "the PDF has $pages pages"; fi
