@@ -2,7 +2,7 @@
 # The page in a real browser: its one script sorts and filters and no other runs; texts have contrast in light and dark,
 # drawings have texts, tables have heads, nothing is wider than a phone; without scripts everything is there.
 set -u
-BIN=${BUILD:-build}/bin
+. reports/tests/complain.sh
 browser=""
 for name in chromium chromium-browser google-chrome; do
     if [ -z "$browser" ] && command -v "$name" >/dev/null; then browser=$name; fi
@@ -15,13 +15,6 @@ if ! command -v gnuplot >/dev/null; then
     echo "skipped: no gnuplot, so no drawings to look at"
     exit 77
 fi
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-failures=0
-complain() {
-    echo "$1" >&2
-    failures=$((failures + 1))
-}
 
 # dom FILE OPTIONS..: the document after its scripts have run
 dom() {

@@ -1,28 +1,7 @@
 #!/bin/sh
 # compare and report as programs: exit statuses, one-line errors, files whole or not there.
 set -u
-BIN=${BUILD:-build}/bin
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-failures=0
-
-# expect STATUS PATTERN COMMAND...: the exit status, and a line of standard error (empty: any)
-expect() {
-    status=$1 pattern=$2
-    shift 2
-    "$@" >"$tmp/out" 2>"$tmp/err"
-    got=$?
-    if [ "$got" -ne "$status" ] || { [ -n "$pattern" ] && ! grep -q -- "$pattern" "$tmp/err"; }; then
-        echo "status $got (wanted $status, '$pattern'): $*" >&2
-        head -5 "$tmp/err" >&2
-        failures=$((failures + 1))
-    fi
-}
-
-complain() {
-    echo "$1" >&2
-    failures=$((failures + 1))
-}
+. reports/tests/complain.sh
 
 # folder NAME HARDWARE SECOND: two cases, the second of which has this value
 folder() {

@@ -1,43 +1,27 @@
 #!/bin/sh
 # history as a program: jobs that import at once, what the commands print, errors in one line with status 2.
 set -u
-BIN=${BUILD:-build}/bin
+. reports/tests/complain.sh
 if [ ! -x "$BIN/history" ]; then
     echo "skipped: history is not built (no SQLite)"
     exit 77
 fi
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-failures=0
-complain() {
-    echo "$1" >&2
-    failures=$((failures + 1))
-}
-# expect STATUS PATTERN COMMAND...: the exit status, and a line of standard error
-expect() {
-    status=$1 pattern=$2
-    shift 2
-    "$@" >"$tmp/out" 2>"$tmp/err"
-    got=$?
-    if [ "$got" -ne "$status" ] || { [ -n "$pattern" ] && ! grep -q -- "$pattern" "$tmp/err"; }; then
-        complain "status $got, wanted $status and '$pattern': $*: $(head -n 2 "$tmp/err")"
-    fi
-}
 
 # Twelve days; from the eighth on the machine is slower, under another driver.
 for day in 01 02 03 04 05 06 07 08 09 10 11 12; do
     driver=570 value=100.$day
     [ "$day" -ge 8 ] && driver=580 value=90.$day
     mkdir "$tmp/$day"
-    printf '{"schema":1,"host":"n1","created":"2026-10-%sT00:00:00Z","driver":{"version":"%s"},"fingerprint":{"hardware":"x"}}\n' \
-        $day $driver >"$tmp/$day/manifest.json"
-    printf 'suite,program,variant,size,metric,value,unit,status\nkernels,gemm,"a,b",64,flop_rate,%s,TFLOP/s,ok\n' $value \
-        >"$tmp/$day/gemm.csv"
+    printf '{"schema":1,"host":"n1","created":"2026-10-%sT00:00:00Z","driver":{"version":"%s"},%s}\n' \
+        $day $driver '"fingerprint":{"hardware":"x"}' >"$tmp/$day/manifest.json"
+    printf 'suite,program,variant,size,metric,value,unit,status\nkernels,gemm,"a,b",64,flop_rate,%s,TFLOP/s,ok\n' \
+        $value >"$tmp/$day/gemm.csv"
 done
 
 # All at once, into a file that none of them has made yet.
 for day in 01 02 03 04 05 06 07 08 09 10 11 12; do
-    "$BIN/history" import "$tmp/h.db" "$tmp/$day" 2>"$tmp/import.$day" || echo "$day: $(cat "$tmp/import.$day")" >>"$tmp/lost" &
+    "$BIN/history" import "$tmp/h.db" "$tmp/$day" 2>"$tmp/import.$day" ||
+        echo "$day: $(cat "$tmp/import.$day")" >>"$tmp/lost" &
 done
 wait
 [ ! -e "$tmp/lost" ] || complain "imports at once: $(cat "$tmp/lost")"
