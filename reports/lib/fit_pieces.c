@@ -35,23 +35,12 @@ struct pieces_reading {
     size_t field[PIECE_COLUMNS];
 };
 
-static bool header_take(struct pieces_reading *reading, size_t line, char *const *fields, size_t count,
-                        struct problem *problem) {
-    for (int column = 0; column < PIECE_COLUMNS; column++) {
-        size_t found = 0;
-        while (found < count && strcmp(fields[found], names[column]) != 0) found++;
-        if (found == count) return problem_set(problem, reading->path, line, "no column %s", names[column]);
-        reading->field[column] = found;
-    }
-    return true;
-}
-
 static bool record_take(void *context, size_t line, char *const *fields, size_t count, struct problem *problem) {
     struct pieces_reading *reading = context;
     struct fit_pieces *pieces = reading->pieces;
     if (!reading->header_seen) {
         reading->header_seen = true;
-        return header_take(reading, line, fields, count, problem);
+        return csv_columns(reading->path, line, fields, count, names, PIECE_COLUMNS, reading->field, problem);
     }
     double numbers[PIECE_COLUMNS] = {0};
     for (int column = LAUNCH; column < PIECE_COLUMNS; column++) {

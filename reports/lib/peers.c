@@ -21,18 +21,6 @@ struct peers_reading {
     size_t field[PEER_COLUMNS];
 };
 
-static bool header_take(struct peers_reading *reading, size_t line, char *const *fields, size_t count,
-                        struct problem *problem) {
-    for (int column = 0; column < PEER_COLUMNS; column++) {
-        size_t found = count;
-        for (size_t i = 0; i < count; i++)
-            if (strcmp(fields[i], names[column]) == 0) found = i;
-        if (found == count) return problem_set(problem, reading->path, line, "no column %s", names[column]);
-        reading->field[column] = found;
-    }
-    return true;
-}
-
 /* name=value;name=value */
 bool peer_take_axes(struct peer *peer, char *axes) {
     char *rest = NULL;
@@ -50,7 +38,7 @@ static bool record_take(void *context, size_t line, char *const *fields, size_t 
     struct peers *peers = reading->peers;
     if (!reading->header_seen) {
         reading->header_seen = true;
-        return header_take(reading, line, fields, count, problem);
+        return csv_columns(reading->path, line, fields, count, names, PEER_COLUMNS, reading->field, problem);
     }
     char *text[PEER_COLUMNS];
     for (int column = 0; column < PEER_COLUMNS; column++) {
