@@ -23,6 +23,18 @@ static inline void sample_place(char *path, size_t size, const char *name) {
     snprintf(path, size, "%s/plumbline-%s-%ld", folder, name, (long)getpid());
 }
 
+/* Makes such a folder; 0: made. */
+static inline int sample_place_make(char *path, size_t size, const char *name) {
+    sample_place(path, size, name);
+    return mkdir(path, 0777);
+}
+
+static inline int sample_place_remove(const char *folder) {
+    char command[512];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
 #define SAMPLE_CPU "AMD EPYC 9575F 64-Core"
 #define SAMPLE_GPU "NVIDIA H200"
 

@@ -21,16 +21,14 @@ static char folder[256], database[300];
 
 static int set_up(void **state) {
     (void)state;
-    sample_place(folder, sizeof folder, "history");
+    int made = sample_place_make(folder, sizeof folder, "history");
     snprintf(database, sizeof database, "%s/h.db", folder);
-    return mkdir(folder, 0777);
+    return made;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    char command[512];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return sample_place_remove(folder);
 }
 
 static void noise(double *values, size_t count, uint64_t stream, double scatter) {

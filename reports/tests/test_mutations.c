@@ -48,8 +48,7 @@ static char folders[2][256];
 static int set_up(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        sample_place(folders[i], sizeof folders[i], i == 0 ? "whole" : "mutant");
-        if (mkdir(folders[i], 0777) != 0) return -1;
+        if (sample_place_make(folders[i], sizeof folders[i], i == 0 ? "whole" : "mutant") != 0) return -1;
         for (int input = 0; input < INPUTS; input++) {
             struct text text = {0};
             text_string(&text, contents[input]);
@@ -62,9 +61,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    char command[1024];
-    snprintf(command, sizeof command, "rm -rf %s %s", folders[0], folders[1]);
-    return system(command);
+    return sample_place_remove(folders[0]) | sample_place_remove(folders[1]);
 }
 
 static void assert_told(const struct problem *problem, const char *mutant) {

@@ -20,15 +20,12 @@ static char folder[256];
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
-    sample_place(folder, sizeof folder, "page");
-    return mkdir(folder, 0777);
+    return sample_place_make(folder, sizeof folder, "page");
 }
 
 static int tear_down(void **state) {
     (void)state;
-    char command[512];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return sample_place_remove(folder);
 }
 
 static void assert_balanced(const char *page) {

@@ -206,17 +206,14 @@ static void write_whole_file(const struct parser *parser) {
 
 static int set_up(void **state) {
     (void)state;
-    sample_place(folder, sizeof folder, "parsers");
-    if (mkdir(folder, 0777) != 0) return -1;
+    if (sample_place_make(folder, sizeof folder, "parsers") != 0) return -1;
     for (size_t i = 0; i < ARRAY_LENGTH(parsers); i++) write_whole_file(&parsers[i]);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    char command[512];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return sample_place_remove(folder);
 }
 
 /* "FILE:LINE: message", one line of printable characters. */

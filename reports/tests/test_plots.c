@@ -26,15 +26,12 @@ static size_t section_count;
 static int set_up(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
-    sample_place(folder, sizeof folder, "plots");
-    return mkdir(folder, 0777);
+    return sample_place_make(folder, sizeof folder, "plots");
 }
 
 static int tear_down(void **state) {
     (void)state;
-    char command[512];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return sample_place_remove(folder);
 }
 
 static void open_folder(const char *name, const char *csv) {

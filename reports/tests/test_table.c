@@ -36,17 +36,14 @@ static const char *const second_rows = "program,variant,seq,size,metric,value,st
 static int set_up(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        sample_place(folders[i], sizeof folders[i], i == 0 ? "table" : "table-other");
-        if (mkdir(folders[i], 0777) != 0) return -1;
+        if (sample_place_make(folders[i], sizeof folders[i], i == 0 ? "table" : "table-other") != 0) return -1;
     }
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    char command[1024];
-    snprintf(command, sizeof command, "rm -rf %s %s", folders[0], folders[1]);
-    return system(command);
+    return sample_place_remove(folders[0]) | sample_place_remove(folders[1]);
 }
 
 static void select_words(struct selection *selection, const char *const *words, size_t count) {

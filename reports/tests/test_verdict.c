@@ -16,15 +16,12 @@ static char root[256];
 
 static int set_up(void **state) {
     (void)state;
-    sample_place(root, sizeof root, "verdict");
-    return mkdir(root, 0777);
+    return sample_place_make(root, sizeof root, "verdict");
 }
 
 static int tear_down(void **state) {
     (void)state;
-    char command[512];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    return system(command);
+    return sample_place_remove(root);
 }
 
 /* What is left of a comparison: how many of each verdict, whether it passes, and its table. */
