@@ -59,7 +59,8 @@ static double number_of(const cJSON *object, const char *name) {
 static void add_gpu(struct text *text, const cJSON *gpu) {
     static const struct {
         const char *name, *format;
-    } figures[] = {{"clock_maximum_mhz", " \xc2\xb7 up to %.0f MHz"}, {"memory_clock_mhz", " \xc2\xb7 memory at %.0f MHz"},
+    } figures[] = {{"clock_maximum_mhz", " \xc2\xb7 up to %.0f MHz"},
+                   {"memory_clock_mhz", " \xc2\xb7 memory at %.0f MHz"},
                    {"power_limit_w", " \xc2\xb7 %.0f W"}, {"nvlink_count", " \xc2\xb7 %.0f NVLinks"},
                    {"nvlink_gb_per_s", " of %.0f GB/s each way"}, {"pcie_generation", " \xc2\xb7 PCIe %.0f"},
                    {"pcie_width", " x%.0f"}};

@@ -7,7 +7,7 @@ for program in $(sed -nE 's/^(PLOT|HEAT_MAP|ROOFLINE)\(([a-z_0-9]+),.*/\2/p' rep
     [ -x "$BIN/$program" ] || continue
     question=$("$BIN/$program" --describe | cut -f 4)
     seen=$((seen + 1))
-    if ! grep -E "^(PLOT|HEAT_MAP|ROOFLINE)\($program," reports/plots.def | head -n 1 |
+    if ! grep -E -A 1 "^(PLOT|HEAT_MAP|ROOFLINE)\($program," reports/plots.def | head -n 2 | tr -s '\n ' ' ' |
         grep -qF "($program, \"$question\""; then
         echo "plots.def has another question than $program: $question" >&2
         failures=$((failures + 1))
