@@ -68,14 +68,6 @@ const struct judgement *comparison_find(const struct comparison *comparison, con
     return NULL;
 }
 
-static int highest_launch(const struct result *result) {
-    int highest = 0;
-    for (size_t t = 0; t < result->table_count; t++)
-        for (size_t r = 0; r < result->tables[t].row_count; r++)
-            if (result->tables[t].rows[r]->launch > highest) highest = result->tables[t].rows[r]->launch;
-    return highest;
-}
-
 /* Of an odd number of launches the one in the middle of the time belongs to neither half. */
 static bool belongs(int launch, int launches, enum split split, int side) {
     if (split == SPLIT_ALTERNATING) return launch % 2 == (side == BASELINE);
@@ -83,7 +75,7 @@ static bool belongs(int launch, int launches, enum split split, int side) {
 }
 
 static void keep_half(struct result *result, enum split split, int side) {
-    int launches = highest_launch(result);
+    int launches = result_launches(result);
     for (size_t t = 0; t < result->table_count; t++) {
         struct table *table = &result->tables[t];
         size_t kept = 0;
@@ -98,7 +90,7 @@ bool comparison_halves(struct comparison *halves, const char *const *folders, si
     for (int side = 0; side < SIDES; side++) {
         for (size_t i = 0; i < count; i++)
             if (!comparison_add(halves, side, folders[i], false, problem)) return false;
-        if (highest_launch(&halves->results[side]) < 2)
+        if (result_launches(&halves->results[side]) < 2)
             return problem_set(problem, folders[0], 0, "one launch has no halves");
         keep_half(&halves->results[side], split, side);
     }

@@ -48,7 +48,7 @@ bool result_read(const char *folder, int number, struct result *result, struct p
     return tables_read(result, number, problem);
 }
 
-static int highest_launch(const struct result *result) {
+int result_launches(const struct result *result) {
     int highest = 0;
     for (size_t t = 0; t < result->table_count; t++)
         for (size_t r = 0; r < result->tables[t].row_count; r++)
@@ -60,7 +60,7 @@ static int highest_launch(const struct result *result) {
 static void append_tables(struct result *result, struct result *part) {
     size_t count = result->table_count + part->table_count;
     struct table *tables = array_zeroed(count, sizeof *tables);
-    int launches = highest_launch(result);
+    int launches = result_launches(result);
     for (size_t t = 0; t < count; t++) {
         bool old = t < result->table_count;
         tables[t] = old ? result->tables[t] : part->tables[t - result->table_count];

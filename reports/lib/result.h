@@ -30,4 +30,5 @@ void result_release(struct result *result);
    that does not, the folder's name. One keeps its own. */
 void results_label(struct result *results, size_t count);
 size_t result_rows(const struct result *result);
+int result_launches(const struct result *result); /* the highest number of one */
 #endif
