@@ -221,7 +221,7 @@ static bool find_runner(char *runner, char *build) {
 }
 
 static void confirm_suspects(const struct arguments *arguments, struct comparison *comparison,
-                             struct comparison *second, struct problem *problem) {
+                             struct problem *problem) {
     static char runner[PATH_MAX], build[PATH_MAX], given[PATH_MAX];
     struct confirmation how = {.runner = {arguments->baseline_runner, arguments->runner},
                                .floor = arguments->floor,
@@ -240,7 +240,7 @@ static void confirm_suspects(const struct arguments *arguments, struct compariso
             problem_set(problem, how.runner[side], 0, "%s", strerror(errno));
             end(EXIT_BAD_INPUT, problem->line);
         }
-    if (!confirm(comparison, &how, second, problem)) end(EXIT_BAD_INPUT, problem->line);
+    if (!confirm(comparison, &how, problem)) end(EXIT_BAD_INPUT, problem->line);
 }
 
 static void show(const struct arguments *arguments, const struct gate_outcome *outcome) {
@@ -256,14 +256,13 @@ static void show(const struct arguments *arguments, const struct gate_outcome *o
 }
 
 static int gate(const struct arguments *arguments, struct limit_rules *rules) {
-    struct comparison comparison = {0}, second = {0};
+    struct comparison comparison = {0};
     struct problem problem;
     read_results(arguments, &comparison, &problem);
     check_hardware(arguments, comparison.results, &problem);
     note_software(comparison.results);
     if (!comparison_judge(&comparison, arguments->floor, &problem)) end(EXIT_BAD_INPUT, problem.line);
-    if (arguments->confirm && arguments->count[BASELINE] > 0)
-        confirm_suspects(arguments, &comparison, &second, &problem);
+    if (arguments->confirm && arguments->count[BASELINE] > 0) confirm_suspects(arguments, &comparison, &problem);
     struct limit_judgement *limits = array_zeroed(rules->count, sizeof *limits);
     limit_rules_judge(rules, &comparison.match, limits);
     struct gate_outcome outcome = {&comparison, rules, limits};
@@ -271,7 +270,6 @@ static int gate(const struct arguments *arguments, struct limit_rules *rules) {
     write_files(arguments, &outcome, &problem);
     int status = gate_passes(&outcome) ? EXIT_PASS : EXIT_REGRESSION;
     free(limits);
-    comparison_release(&second);
     comparison_release(&comparison);
     return status;
 }

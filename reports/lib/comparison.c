@@ -38,6 +38,7 @@ bool comparison_judge(struct comparison *comparison, double floor, struct proble
                                        .floor = floor,
                                        .level = comparison->level,
                                        .only = comparison->only,
+                                       .others = comparison->others,
                                        .few_decide = comparison->few_decide || floor > 0};
     judge_all(&comparison->judge, (const struct samples *const *)comparison->samples);
     return true;

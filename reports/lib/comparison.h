@@ -10,8 +10,9 @@ struct comparison {
     struct samples *samples[SIDES]; /* by table */
     struct match match;
     struct judge judge;
-    double level;     /* these three: see struct judge; few launches decide where a floor is given too */
+    double level;     /* these four: see struct judge; few launches decide where a floor is given too */
     const struct index *only;
+    size_t others;
     bool few_decide;
     bool lent[SIDES]; /* results and samples belong to another comparison */
 };

@@ -12,15 +12,32 @@
 #include "markup.h"
 #include "rank_test.h"
 
-enum { LAUNCHES_LEAST = 5, LAUNCHES_MOST = 10, PATH_SIZE = 4096 };
+enum { LAUNCHES_LEAST = 5, LAUNCHES_FIRST_MOST = 10, LAUNCHES_MORE = 5, LAUNCHES_MOST = 20, LOOKS = 4 };
+enum { PATH_SIZE = 4096 };
+/* How often chance may make one of the suspects slower. Every look at the launches so far has an equal part of it, more
+   than strict enough, as the looks share their launches. */
 static const double second_level = 0.01;
 extern char **environ;
 
-/* Also what would be slower but for launches that overlap: more launches tell. */
+struct second_look {
+    struct comparison *first;
+    const struct confirmation *how;
+    bool *open; /* by judgement of the first comparison: a suspect that is not decided yet */
+    size_t suspects;
+    int launches; /* measured so far, of each side that has a runner */
+    char folder[PATH_SIZE], preset[16];
+};
+
 static bool is_suspect(const struct judgement *judgement) {
-    if (judgement->undecided && judgement->judged > 0) return true;
-    return judgement->verdict == VERDICT_slower || judgement->verdict == VERDICT_failed ||
+    return judgement->undecided || judgement->verdict == VERDICT_slower || judgement->verdict == VERDICT_failed ||
            judgement->verdict == VERDICT_missing;
+}
+
+/* Neither slower nor, by twice the noise of so many launches, as good as it was. */
+static bool wants_more(const struct judge *judge, const struct judgement *before, const struct judgement *again) {
+    if (before->verdict == VERDICT_failed || before->verdict == VERDICT_missing) return false;
+    if (again == NULL || verdict_fails[again->verdict] || !judged_by_launches(again)) return false;
+    return again->undecided || again->judged + 2 * again->noise > floor_of(judge, again->pair);
 }
 
 /* Words of a file become options of a program: nothing but what values and names are made of. */
@@ -83,35 +100,34 @@ static void find_preset(const struct result *result, char preset[16]) {
     if (file != NULL) fclose(file);
 }
 
-/* All suspects' lines, each case once whatever the number of its metrics; returns how many suspects there are. */
-static size_t write_cases(const struct comparison *first, struct text *lines) {
+/* The lines of all that is open, each case once whatever the number of its metrics. */
+static void add_cases(const struct second_look *look, struct text *lines) {
+    const struct judge *judge = &look->first->judge;
     struct index seen = {0};
     struct text line = {0};
-    size_t suspects = 0;
     text_clear(lines);
-    for (size_t i = 0; i < first->judge.count; i++) {
+    for (size_t i = 0; i < judge->count; i++) {
         int added = 0;
-        if (!is_suspect(&first->judge.judgements[i])) continue;
-        suspects++;
+        if (!look->open[i]) continue;
         text_clear(&line);
-        if (case_line(pair_row(first->judge.judgements[i].pair), &line)) index_add(&seen, line.data, &added);
+        if (case_line(pair_row(judge->judgements[i].pair), &line)) index_add(&seen, line.data, &added);
         if (added) text_string(lines, line.data);
     }
     text_release(&line);
     index_release(&seen);
-    return suspects;
 }
 
 /* So many launches that Holm's correction over the suspects can be passed. */
-static int launches_needed(const struct comparison *first, size_t suspects, bool both) {
+static int launches_needed(const struct second_look *look) {
+    const struct judge *judge = &look->first->judge;
+    bool both = look->how->runner[BASELINE] != NULL;
     size_t old = 1;
-    for (size_t i = 0; i < first->judge.count; i++) {
-        const struct judgement *judgement = &first->judge.judgements[i];
-        if (is_suspect(judgement) && judgement->launches > old) old = judgement->launches;
-    }
+    for (size_t i = 0; i < judge->count; i++)
+        if (look->open[i] && judge->judgements[i].launches > old) old = judge->judgements[i].launches;
     int launches = LAUNCHES_LEAST;
-    while (launches < LAUNCHES_MOST &&
-           rank_test_least(both ? (size_t)launches : old, (size_t)launches) * (double)suspects > second_level)
+    while (launches < LAUNCHES_FIRST_MOST &&
+           rank_test_least(both ? (size_t)launches : old, (size_t)launches) * (double)look->suspects >
+               second_level / LOOKS)
         launches++;
     return launches;
 }
@@ -136,19 +152,25 @@ static bool run_once(const char *runner, const char *build, const char *preset, 
     return problem_set(problem, runner, 0, "ended with %d", ended);
 }
 
-static bool run_launches(const struct confirmation *how, const char *folder, const char *preset, int launches,
-                         struct comparison *second, struct problem *problem) {
+static void launch_folder(const struct second_look *look, int side, int launch, char *out) {
     static const char *const names[SIDES] = {"baseline", "new"};
+    snprintf(out, PATH_SIZE + 32, "%s/%s-%d", look->folder, names[side], launch);
+}
+
+/* Both sides in turn, and each first every other time. */
+static bool run_launches(struct second_look *look, int until, struct problem *problem) {
     char cases[PATH_SIZE + 32], out[PATH_SIZE + 32];
-    snprintf(cases, sizeof cases, "%s/cases", folder);
-    for (int launch = 1; launch <= launches; launch++)
-        for (int side = 0; side < SIDES; side++) {
-            if (how->runner[side] == NULL) continue;
-            snprintf(out, sizeof out, "%s/%s-%d", folder, names[side], launch);
-            if (!run_once(how->runner[side], how->build[side], preset, cases, out, problem) ||
-                !comparison_add(second, side, out, how->any_hardware, problem))
+    snprintf(cases, sizeof cases, "%s/cases", look->folder);
+    while (look->launches < until) {
+        look->launches++;
+        for (int turn = 0; turn < SIDES; turn++) {
+            int side = (turn + look->launches + 1) % SIDES;
+            if (look->how->runner[side] == NULL) continue;
+            launch_folder(look, side, look->launches, out);
+            if (!run_once(look->how->runner[side], look->how->build[side], look->preset, cases, out, problem))
                 return false;
         }
+    }
     return true;
 }
 
@@ -172,54 +194,89 @@ static void decide(struct judge *judge, struct judgement *judgement, const struc
     judge->counts[judgement->verdict]++;
 }
 
-static void collect_keys(const struct comparison *first, struct index *keys) {
+static size_t collect_keys(const struct second_look *look, struct index *keys) {
     struct text key = {0};
-    for (size_t i = 0; i < first->judge.count; i++) {
-        if (!is_suspect(&first->judge.judgements[i])) continue;
+    size_t open = 0;
+    for (size_t i = 0; i < look->first->judge.count; i++) {
+        if (!look->open[i]) continue;
+        open++;
         text_clear(&key);
-        match_key(&first->match, first->judge.judgements[i].pair, &key);
+        match_key(&look->first->match, look->first->judge.judgements[i].pair, &key);
         index_add(keys, key.data, NULL);
     }
     text_release(&key);
+    return open;
 }
 
-static void lend(struct comparison *second, const struct comparison *first) {
-    second->results[BASELINE] = first->results[BASELINE];
-    second->samples[BASELINE] = first->samples[BASELINE];
-    second->lent[BASELINE] = true;
+/* Without a runner of the baseline its rows stand for it. */
+static bool gather(const struct second_look *look, struct comparison *second, struct problem *problem) {
+    char out[PATH_SIZE + 32];
+    for (int side = 0; side < SIDES; side++) {
+        if (look->how->runner[side] == NULL) {
+            second->results[side] = look->first->results[side];
+            second->samples[side] = look->first->samples[side];
+            second->lent[side] = true;
+            continue;
+        }
+        for (int launch = 1; launch <= look->launches; launch++) {
+            launch_folder(look, side, launch, out);
+            if (!comparison_add(second, side, out, look->how->any_hardware, problem)) return false;
+        }
+    }
+    return true;
 }
 
-static bool look_again(struct comparison *first, const struct confirmation *how, const struct text *lines,
-                       size_t suspects, struct comparison *second, struct problem *problem) {
-    char folder[PATH_SIZE], path[PATH_SIZE + 32], preset[16];
-    const char *temporary = getenv("TMPDIR");
-    bool both = how->runner[BASELINE] != NULL;
-    snprintf(folder, sizeof folder, "%.4000s/plumbline-confirm-XXXXXX", temporary != NULL ? temporary : "/tmp");
-    if (mkdtemp(folder) == NULL) return problem_set(problem, folder, 0, "%s", strerror(errno));
-    snprintf(path, sizeof path, "%s/cases", folder);
+/* Judges what is open by all launches so far; closes what is decided, and at the end everything. */
+static bool judge_open(struct second_look *look, bool last, struct problem *problem) {
+    struct judge *judge = &look->first->judge;
+    struct comparison second = {0};
+    struct index keys = {0};
+    second.others = look->suspects - collect_keys(look, &keys);
+    second.only = &keys;
+    second.level = second_level / LOOKS;
+    bool good = gather(look, &second, problem) && comparison_judge(&second, look->how->floor, problem);
+    for (size_t i = 0; good && i < judge->count; i++) {
+        if (!look->open[i]) continue;
+        struct judgement *judgement = &judge->judgements[i];
+        const struct judgement *again = comparison_find(&second, &look->first->match, judgement);
+        look->open[i] = !last && wants_more(&second.judge, judgement, again);
+        if (!look->open[i]) decide(judge, judgement, again);
+    }
+    comparison_release(&second);
+    index_release(&keys);
+    return good;
+}
+
+static bool write_cases(const struct second_look *look, struct text *lines, struct problem *problem) {
+    char path[PATH_SIZE + 32];
+    snprintf(path, sizeof path, "%s/cases", look->folder);
+    add_cases(look, lines);
     FILE *file = fopen(path, "w");
     bool written = file != NULL && fwrite(lines->data, 1, lines->length, file) == lines->length;
     if (file != NULL && fclose(file) != 0) written = false;
-    if (!written) return problem_set(problem, path, 0, "%s", strerror(errno));
-    find_preset(&first->results[NEW_RUN], preset);
-    int launches = launches_needed(first, suspects, both);
-    fprintf(stderr, "compare: %zu suspect: measuring them again, %d launches, into %s\n", suspects, launches, folder);
-    if (!both) lend(second, first);
-    if (!run_launches(how, folder, preset, launches, second, problem)) return false;
-    struct index keys = {0};
-    collect_keys(first, &keys);
-    second->only = &keys;
-    second->level = second_level;
-    bool judged = comparison_judge(second, how->floor, problem);
-    second->only = second->judge.only = NULL;
-    index_release(&keys);
-    if (!judged) return false;
-    for (size_t i = 0; i < first->judge.count; i++) {
-        struct judgement *judgement = &first->judge.judgements[i];
-        if (is_suspect(judgement))
-            decide(&first->judge, judgement, comparison_find(second, &first->match, judgement));
+    return written || problem_set(problem, path, 0, "%s", strerror(errno));
+}
+
+static bool look_again(struct second_look *look, struct text *lines, struct problem *problem) {
+    const char *temporary = getenv("TMPDIR");
+    snprintf(look->folder, sizeof look->folder, "%.4000s/plumbline-confirm-XXXXXX",
+             temporary != NULL ? temporary : "/tmp");
+    if (mkdtemp(look->folder) == NULL) return problem_set(problem, look->folder, 0, "%s", strerror(errno));
+    find_preset(&look->first->results[NEW_RUN], look->preset);
+    int until = launches_needed(look);
+    fprintf(stderr, "compare: %zu suspect: measuring them again, %d launches, into %s\n", look->suspects, until,
+            look->folder);
+    for (;;) {
+        if (!write_cases(look, lines, problem) || !run_launches(look, until, problem) ||
+            !judge_open(look, until == LAUNCHES_MOST, problem))
+            return false;
+        size_t open = 0;
+        for (size_t i = 0; i < look->first->judge.count; i++) open += look->open[i];
+        if (open == 0) return true;
+        int more = until + LAUNCHES_MORE < LAUNCHES_MOST ? LAUNCHES_MORE : LAUNCHES_MOST - until;
+        fprintf(stderr, "compare: %zu undecided: %d launches more\n", open, more);
+        until += more;
     }
-    return true;
 }
 
 /* Where so many are undecided that the machine must be noisy, only what fails is looked at again. */
@@ -230,16 +287,22 @@ static void leave_undecided(struct comparison *first) {
         first->judge.judgements[i].undecided = false;
 }
 
-bool confirm(struct comparison *first, const struct confirmation *how, struct comparison *second,
-             struct problem *problem) {
+bool confirm(struct comparison *first, const struct confirmation *how, struct problem *problem) {
+    struct second_look look = {.first = first, .how = how};
     struct text lines = {0};
-    leave_undecided(first);
-    size_t suspects = write_cases(first, &lines);
     bool good = true;
-    if (suspects > CONFIRM_CASES_MAX)
-        fprintf(stderr, "compare: %zu suspect, more than %d: no chance, not measured again\n", suspects,
+    leave_undecided(first);
+    look.open = array_zeroed(first->judge.count, sizeof *look.open);
+    for (size_t i = 0; i < first->judge.count; i++) {
+        look.open[i] = is_suspect(&first->judge.judgements[i]);
+        look.suspects += look.open[i];
+    }
+    add_cases(&look, &lines);
+    if (look.suspects > CONFIRM_CASES_MAX)
+        fprintf(stderr, "compare: %zu suspect, more than %d: no chance, not measured again\n", look.suspects,
                 CONFIRM_CASES_MAX);
-    else if (suspects > 0 && lines.length > 0) good = look_again(first, how, &lines, suspects, second, problem);
+    else if (lines.length > 0) good = look_again(&look, &lines, problem);
     text_release(&lines);
+    free(look.open);
     return good;
 }

@@ -13,13 +13,13 @@ struct confirmation {
     bool any_hardware;
 };
 
-/* Measures every case whose verdict is slower, failed or missing again, and those that only launches that overlap keep
-   from being slower: five to ten launches (as many as Holm's correction over the suspects alone needs at 1 %), both
-   sides in turn where both have a runner. They are judged by the new launches only. What is not as bad again becomes
-   unsure, and says so; what is, is noted as confirmed; what was undecided is slower if it is so now. A wrong result
-   is never excused, and more than CONFIRM_CASES_MAX suspects are taken as confirmed, since so many are no chance.
-   Tells on standard error what it does. false: problem (the runner could not run). second keeps what was measured;
-   start it from {0} and release it before first. */
-bool confirm(struct comparison *first, const struct confirmation *how, struct comparison *second,
-             struct problem *problem);
+/* Measures every case whose verdict is slower, failed or missing again, and those that only launches that overlap or
+   were interrupted keep from being slower; both sides in turn where both have a runner. They are judged by these
+   launches only: first by five to ten, as many as Holm's correction over the suspects needs; what is then beyond its
+   tolerance, but not decided, is measured five times more, until it is, up to twenty. All looks together call one of
+   the suspects slower by chance once in a hundred comparisons. What is not as bad again becomes unsure, and says so;
+   what is, is noted as confirmed; what was undecided is slower if it is so now. A wrong result is never excused, and
+   more than CONFIRM_CASES_MAX suspects are taken as confirmed, since so many are no chance.
+   Tells on standard error what it does. false: problem (the runner could not run). */
+bool confirm(struct comparison *first, const struct confirmation *how, struct problem *problem);
 #endif

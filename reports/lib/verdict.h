@@ -5,8 +5,8 @@
    next. |d| within the floor: same. Then it depends on how many launches the side with fewer has.
 
    LAUNCHES_MANY (5) and more (verdict_launches.c). A case has three measures: the time, the clock cycles of the median
-   call, the cycles of the fastest (spread.h). It is judged by the one that scatters least from launch to launch. Slower
-   or faster are said only if
+   call, the cycles of the fastest (spread.h), without launches known to be disturbed. It is judged by the one that
+   scatters least from launch to launch. Slower or faster are said only if
    - d by that measure is beyond max(floor, errors x the standard error that the spread of the launches gives), where
      errors is the normal quantile for one false alarm in a hundred comparisons of as many cases, at least 3; a case is
      not trusted to be quieter by more than a factor of 1.4 than the quietest quarter of its variant's;
@@ -15,7 +15,9 @@
      reach no less than p = 0.0079, which Holm's correction lets pass with six cases; with more cases than the launches
      can reach the launches must not overlap at all;
    - its calls were not interrupted in most launches of a side.
-   Otherwise: unsure. The level of whole machines shifts, for minutes: take launches of both sides in turn.
+   Otherwise: unsure, and undecided if d by that measure is beyond the tolerance, or if most launches of one side were
+   disturbed: --confirm measures again what is (confirm.h), and more often than five times, where a slow launch or two
+   leave the rank test its power. The level of whole machines shifts, for minutes: take launches of both sides in turn.
 
    Fewer launches. The tolerance is the largest of the floor and
    - noise: three standard errors of d, by a bootstrap over launches and their samples (fixed seed), or from the rows'
@@ -68,7 +70,7 @@ struct judgement {
     double spread;                /* of one launch by that measure, ln; NAN: too few launches */
     double p_holm;                /* of its rank test in the family; NAN: not of the family */
     size_t launches;  /* of the side with fewer */
-    bool undecided;   /* beyond the tolerance, and only the launches overlap: more of them would tell */
+    bool undecided;   /* not slower, but more launches might make it so */
     const char *note; /* "" or why */
 };
 
@@ -81,8 +83,10 @@ struct judge {
     const struct result *results; /* SIDES of them */
     const struct match *match;
     double floor;    /* for times and rates, from the command line; 0: by kind */
-    double level;    /* of the rank test over the family; 0: FAMILY_LEVEL */
+    double level; /* of the rank test over the family; 0: FAMILY_LEVEL, and where so few launches cannot reach that,
+                     that they do not overlap */
     const struct index *only; /* keys (match_key) of the cases to judge; NULL: all */
+    size_t others;            /* cases of the family that were judged elsewhere */
     bool few_decide; /* fewer than LAUNCHES_SOME launches decide on the host too */
     struct judgement *judgements;
     size_t count, family; /* family: cases that the rank test was asked about */

@@ -20,7 +20,8 @@ static enum measure quietest(const struct shift shift[MEASURES]) {
 }
 
 void ask_launches(struct judge *judge) {
-    double *p = array_zeroed(judge->count, sizeof *p);
+    double *p = array_zeroed(judge->count + judge->others, sizeof *p);
+    for (size_t i = judge->count; i < judge->count + judge->others; i++) p[i] = 1;
     for (size_t i = 0; i < judge->count; i++) {
         struct judgement *judgement = &judge->judgements[i];
         p[i] = NAN;
@@ -31,19 +32,26 @@ void ask_launches(struct judge *judge) {
         judgement->spread = judgement->shift[judgement->by].spread;
         if (judged_by_launches(judgement)) p[i] = judgement->shift[judgement->by].p;
     }
-    judge->family = holm_adjust(p, judge->count);
+    judge->family = holm_adjust(p, judge->count + judge->others);
     for (size_t i = 0; i < judge->count; i++) judge->judgements[i].p_holm = p[i];
     free(p);
     share_spreads(judge);
 }
 
-/* Do the launches of both sides lie apart by more than chance? Holm's correction decides where so many launches can
-   reach its level in so large a family; beyond that, they must not overlap at all. */
+/* The largest p at which launches that do not overlap pass for apart: that of five and four. */
+static const double apart_level = 0.016;
+
+static bool lie_apart(const struct shift *shift) {
+    return shift->p <= fmin(shift->least * (1 + 1e-9), apart_level);
+}
+
+/* Do the launches of both sides lie apart by more than chance? Holm's correction decides where a level is given, or so
+   many launches can reach it in so large a family; else they must not overlap at all. */
 static bool launches_part(const struct judge *judge, const struct judgement *judgement) {
     const struct shift *shift = &judgement->shift[judgement->by];
-    double level = judge->level > 0 ? judge->level : FAMILY_LEVEL;
-    if (shift->least * (double)judge->family <= level) return judgement->p_holm <= level;
-    return shift->p <= shift->least * (1 + 1e-9);
+    if (judge->level > 0) return judgement->p_holm <= judge->level;
+    if (shift->least * (double)judge->family <= FAMILY_LEVEL) return judgement->p_holm <= FAMILY_LEVEL;
+    return lie_apart(shift);
 }
 
 static double allowed(const struct judge *judge, double error, double floor) {
@@ -71,26 +79,35 @@ static bool interrupted(const struct pair *pair) {
 static bool others_differ(const struct judge *judge, const struct judgement *judgement, double floor) {
     for (int measure = 0; measure < MEASURES; measure++) {
         const struct shift *shift = &judgement->shift[measure];
-        if (shift->known && fabs(shift->worse) > allowed(judge, shift->error, floor) &&
-            shift->p <= shift->least * (1 + 1e-9))
-            return true;
+        if (shift->known && fabs(shift->worse) > allowed(judge, shift->error, floor) && lie_apart(shift)) return true;
     }
     return false;
 }
 
+/* Why a change beyond the tolerance is not called one; NULL: it is. */
+static const char *doubt(const struct judge *judge, const struct judgement *judgement) {
+    const char *note = contradiction(judgement);
+    if (note == NULL && interrupted(judgement->pair)) note = "calls were interrupted";
+    if (note == NULL && !launches_part(judge, judgement)) note = "launches overlap";
+    return note;
+}
+
 void judge_launches(struct judge *judge, struct judgement *judgement, double floor) {
-    double change = judgement->judged = judgement->shift[judgement->by].worse;
-    judgement->noise = shift_error(judgement->pair, judgement->spread);
+    const struct shift *shift = &judgement->shift[judgement->by];
+    double change = judgement->judged = shift->worse;
+    judgement->noise = shift_error(shift, judgement->spread);
     judgement->tolerance = allowed(judge, judgement->noise, floor);
     judgement->verdict = VERDICT_unsure;
+    const char *note = fabs(change) > judgement->tolerance ? doubt(judge, judgement) : "";
     if (fabs(change) <= floor) {
-        if (others_differ(judge, judgement, floor)) judgement->note = "times, clock cycles and fastest calls disagree";
+        if (others_differ(judge, judgement, floor)) note = "times, clock cycles and fastest calls disagree";
         else judgement->verdict = VERDICT_same;
-    } else if (fabs(change) > judgement->tolerance) {
-        judgement->note = contradiction(judgement);
-        if (judgement->note == NULL && interrupted(judgement->pair)) judgement->note = "calls were interrupted";
-        judgement->undecided = judgement->note == NULL && !launches_part(judge, judgement);
-        if (judgement->note == NULL) judgement->note = judgement->undecided ? "launches overlap" : "";
-        if (judgement->note[0] == 0) judgement->verdict = change > 0 ? VERDICT_slower : VERDICT_faster;
+    } else if (note == NULL) judgement->verdict = change > 0 ? VERDICT_slower : VERDICT_faster;
+    judgement->undecided = change > judgement->tolerance && note != NULL;
+    if (shift->lopsided && judgement->verdict != VERDICT_slower) {
+        judgement->verdict = VERDICT_unsure;
+        judgement->undecided = true;
+        note = "most launches of one side were disturbed";
     }
+    judgement->note = note != NULL ? note : "";
 }

@@ -1,6 +1,7 @@
 #include "verdict_write.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,10 +45,15 @@ static cJSON *side_object(const struct comparison *comparison, int side) {
     return object;
 }
 
-static size_t measured_launches(const struct pair *pair, int side) {
-    size_t count = 0;
-    for (size_t i = 0; i < pair->count[side]; i++) count += row_measured(pair->rows[side][i]);
-    return count;
+/* How many measured, and how many of those were left out since they were known to be disturbed. */
+static void add_launches(cJSON *object, const struct judgement *judgement, int side, const char *prefix) {
+    size_t measured = launches_on(judgement->pair, side);
+    const struct shift *shift = &judgement->shift[judgement->by];
+    char name[40];
+    snprintf(name, sizeof name, "%s_launches", prefix);
+    add_number(object, name, (double)measured);
+    snprintf(name, sizeof name, "%s_disturbed", prefix);
+    add_number(object, name, shift->known ? (double)(measured - shift->launches[side]) : 0);
 }
 
 static void add_figures(cJSON *object, const struct judgement *judgement) {
@@ -62,8 +68,8 @@ static void add_figures(cJSON *object, const struct judgement *judgement) {
     add_number(object, "judged_slowdown", expm1(judgement->judged));
     add_number(object, "p", isnan(judgement->p_holm) ? NAN : judgement->shift[judgement->by].p);
     add_number(object, "p_holm", judgement->p_holm);
-    add_number(object, "baseline_launches", (double)measured_launches(judgement->pair, BASELINE));
-    add_number(object, "new_launches", (double)measured_launches(judgement->pair, NEW_RUN));
+    add_launches(object, judgement, BASELINE, "baseline");
+    add_launches(object, judgement, NEW_RUN, "new");
 }
 
 static cJSON *case_object(const struct judgement *judgement) {
