@@ -193,6 +193,8 @@ judge() {
     ((status <= 1)) || die 2 "compare: $(tail -n 1 "$scratch/compare.log")"
     table=$(<"$scratch/table.md")
     if grep -q 'measuring them again' "$scratch/compare.log"; then ((second += 1)); fi
+    ((again += $(awk '/^compare: .* launches/ { sub(/ launches.*/, ""); n += $NF } END { print n + 0 }' \
+        "$scratch/compare.log")))
     rm -rf "$scratch"/*
 }
 
@@ -213,7 +215,7 @@ hand_out() {
     else arrange $(((i + coin) % HAND_OUT_OF)) none 0; fi
     ln -s "$folder" "$out" || exit 2
 }
-count() { grep -cE "^\| ($1) \|" <<<"$table"; }
+count() { tail -n +2 <<<"$table" | grep -cE "^\| ($1) \|"; } # not the head
 pattern_found() { sed 's/&#95;/_/g' <<<"$table" | grep -qE "$1"; }
 share() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? 100 * a / b : 0) }'; }
 
@@ -235,7 +237,7 @@ window() { # NUMBER OF: where the window of this one of so many pairs begins
 }
 
 judge_pairs() {
-    local pair second=0 alarms=0 apart=0 apart_alarms=0 cases=0 slower=0 faster=0 unsure=0 start next=0
+    local pair second=0 again=0 alarms=0 apart=0 apart_alarms=0 cases=0 slower=0 faster=0 unsure=0 start next=0
     for ((pair = 0; pair < pairs; pair++)); do
         start=$(window "$pair" "$pairs")
         draw "$start"
@@ -248,6 +250,7 @@ judge_pairs() {
     done
     figure "A/A pairs that alarm" "$alarms" "$pairs" 1 most
     figure "A/A pairs that needed a second look" "$second" "$pairs" - most
+    echo "which took $((second > 0 ? again / second : 0)) launches a side on average"
     figure "A/A pairs without overlap that alarm" "$apart_alarms" "$apart" - most
     figure "A/A cases called slower" "$slower" "$cases" 1 most
     figure "A/A cases called faster" "$faster" "$cases" - most
@@ -255,7 +258,7 @@ judge_pairs() {
 }
 
 judge_slowdowns() {
-    local target name percents pattern level trial caught start second=0
+    local target name percents pattern level trial caught start second=0 again=0
     for target in "${targets[@]}"; do
         IFS='|' read -r name percents pattern _ <<<"$target"
         for level in $percents; do

@@ -26,6 +26,34 @@ refuse "gate_power.sh: minutes" 2 "--minutes 'x'" scripts/gate_power.sh --minute
 refuse "gate_power.sh: empty pool" 3 "0 launches 10" scripts/gate_power.sh --pool "$work/pool" --minutes 0
 refuse "run_all.sh: no cases" 2 "--cases 'nosuch'" ./run_all.sh --cases nosuch
 
+# A pool of launches that are alike but for what is slowed: the chain by as much as it says, attention by nothing.
+pool_rows() { # FOLDER PROGRAM AXIS VALUE SECONDS
+    mkdir -p "$1"
+    printf '{"schema":1,"host":"h","fingerprint":{"hardware":"x","software":"s"}}\n' >"$1/manifest.json"
+    awk -v program="$2" -v axis="$3" -v value="$4" -v t="$5" 'BEGIN {
+        printf "suite,program,variant,backend,dtype,ranks,%s,mode,launch,metric,value,unit,better,status,", axis
+        print "time_us,time_min_us,time_p95_us"
+        printf "s,%s,call,c,,1,%s,loop,1,call_time,%.6g,us,lower,ok,%.6g,%.6g,%.6g\n", program, value, t, t, t * 0.999,
+            t * 1.002 }' >"$1/$2.csv"
+}
+for launch in 00 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23; do
+    at=$work/pool/00$launch noise=$((1$launch * 7 % 10))
+    for level in 0 3 5; do
+        pool_rows "$at/chain-$level" harness_cost adds 100000 "$((100 + level)).0$noise"
+        pool_rows "$at/attention-$level" prefill seq 128 "200.0$noise"
+    done
+    pool_rows "$at/set" stream bytes 64 "50.0$noise"
+done
+wrong=""
+timeout 120 scripts/gate_power.sh --pool "$work/pool" --minutes 0 --pairs 4 --trials 2 >"$work/out" 2>"$work/err" ||
+    wrong="exit status $?: $(tail -n 3 "$work/err")"
+for line in 'A/A pairs that alarm,4,0' 'A/A cases called unsure,12,0' 'caught: chain slowed by 3 %,2,2' \
+    'caught: chain slowed by 5 %,2,2' 'caught: attention slowed by 5 %,2,0'; do
+    grep -qF "host,$line," "$work/pool/gate_power.csv" || wrong="$wrong; not: $line"
+done
+grep -q 'missed at launch' "$work/err" || wrong="$wrong; it does not tell what was missed"
+verdict "gate_power.sh: a pool whose figures are known"
+
 # Launches of one program, as it is and three times slower in the timed region.
 for launch in 1 2 3 4 5; do
     "$BUILD/bin/$small" --preset smoke --place host --adds 10000 --launch "$launch" --out "$work/plain" 2>/dev/null
