@@ -107,11 +107,16 @@ bool csv_read(const char *path, csv_taker *take, void *context, struct problem *
     return good;
 }
 
+size_t csv_find(char *const *fields, size_t count, const char *name) {
+    size_t found = 0;
+    while (found < count && strcmp(fields[found], name) != 0) found++;
+    return found;
+}
+
 bool csv_columns(const char *path, size_t line, char *const *fields, size_t count, const char *const *names,
                  size_t name_count, size_t *places, struct problem *problem) {
     for (size_t i = 0; i < name_count; i++) {
-        places[i] = 0;
-        while (places[i] < count && strcmp(fields[places[i]], names[i]) != 0) places[i]++;
+        places[i] = csv_find(fields, count, names[i]);
         if (places[i] == count) return problem_set(problem, path, line, "no column %s", names[i]);
     }
     return true;

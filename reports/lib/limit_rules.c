@@ -16,20 +16,14 @@ struct rules_reading {
     const char *path;
     struct limit_rules *rules;
     bool header_seen;
-    long field[RULE_COLUMNS]; /* -1: the file has no such column */
+    size_t field[RULE_COLUMNS]; /* the number of fields: the file has no such column */
 };
 
 static bool header_take(struct rules_reading *reading, size_t line, char *const *fields, size_t count,
                         struct problem *problem) {
     for (int column = 0; column < RULE_COLUMNS; column++) {
-        reading->field[column] = -1;
-        for (size_t i = 0; i < count; i++) {
-            if (strcmp(fields[i], names[column]) != 0) continue;
-            if (reading->field[column] >= 0)
-                return problem_set(problem, reading->path, line, "the column %s stands there twice", names[column]);
-            reading->field[column] = (long)i;
-        }
-        if (required[column] && reading->field[column] < 0)
+        reading->field[column] = csv_find(fields, count, names[column]);
+        if (required[column] && reading->field[column] == count)
             return problem_set(problem, reading->path, line, "no column %s", names[column]);
     }
     return true;
@@ -66,7 +60,7 @@ static bool record_take(void *context, size_t line, char *const *fields, size_t 
     }
     char *text[RULE_COLUMNS];
     for (int column = 0; column < RULE_COLUMNS; column++) {
-        const char *field = reading->field[column] >= 0 ? fields[reading->field[column]] : "";
+        const char *field = reading->field[column] < count ? fields[reading->field[column]] : "";
         text[column] = pool_copy(&rules->pool, field, strlen(field));
     }
     rules->list = array_grow(rules->list, rules->count, &rules->capacity, sizeof *rules->list);

@@ -93,11 +93,9 @@ static bool axes_span(char *const *names, size_t count, size_t *begin, size_t *e
 
 static bool header_check(const struct table *table, size_t line, char *const *names, size_t count,
                          struct problem *problem) {
-    for (size_t i = 0; i < ARRAY_LENGTH(required); i++) {
-        bool seen = false;
-        for (size_t j = 0; j < count; j++) seen = seen || strcmp(names[j], column_names[required[i]]) == 0;
-        if (!seen) return problem_set(problem, table->path, line, "no column %s", column_names[required[i]]);
-    }
+    for (size_t i = 0; i < ARRAY_LENGTH(required); i++)
+        if (csv_find(names, count, column_names[required[i]]) == count)
+            return problem_set(problem, table->path, line, "no column %s", column_names[required[i]]);
     return true;
 }
 
