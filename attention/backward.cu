@@ -30,7 +30,7 @@ static void enqueue(struct run *run) {
 
 const struct variant cuda_variants[] = {
     {PROBLEM_DEVICE_VARIANT("plain", "cuda"), .covers = covers_plain},
-    {PROBLEM_DEVICE_VARIANT("flash", "cuda")},
-    {PROBLEM_DEVICE_VARIANT("cudnn", "cudnn")},
+    {PROBLEM_DEVICE_VARIANT("flash", "cuda"), .in_turn = true},
+    {PROBLEM_DEVICE_VARIANT("cudnn", "cudnn"), .in_turn = true},
     {},
 };
