@@ -77,10 +77,10 @@ every_variant() { # PROGRAM
 }
 
 # With a tool that slows calls a hundredfold only the memory errors count, not what the rows say.
-memory_errors() { # PROGRAM VARIANT
-    log=$logs/$1.memcheck.$2.log wrong=""
+memory_errors() { # PROGRAM VARIANT,... OPTIONS
+    log=$logs/$1.memcheck.${2%%,*}.log wrong=""
     timeout 300 "$sanitizer" --tool memcheck --target-processes all --log-file "$work/sanitizer.%p" \
-        $(RANKS=1 starter "$1") $(first_case "$1" device "$2") --time-cap 0.001 >"$log" 2>&1 </dev/null
+        $(RANKS=1 starter "$1") $3 --variant "$2" --time-cap 0.001 >"$log" 2>&1 </dev/null
     status=$?
     cat "$work"/sanitizer.* >"$work/memory" 2>/dev/null
     rm -f "$work"/sanitizer.*
@@ -114,12 +114,24 @@ rows_of() { # PROGRAM
     measures "$1" hot "--cache hot"
     finds_faults "$1"
 }
+# Variants that have the same first case share a start, which takes longer under the sanitizer than the cases.
 memory_of() { # PROGRAM
+    local options cases=()
+    local -A variants=()
     if [ -z "$sanitizer" ]; then
         skip "$1: memcheck" "no compute-sanitizer"
         return
     fi
-    for variant in $(device_variants "$1" cuda); do memory_errors "$1" "$variant"; done
+    for variant in $(device_variants "$1" cuda); do
+        options=$(first_case "$1" device "$variant" | sed 's/ --variant [^ ]*//')
+        if [ -z "$options" ]; then
+            not_ok "$1: memcheck of $variant" "--list lists no case of it"
+            continue
+        fi
+        [ -n "${variants[$options]-}" ] || cases+=("$options")
+        variants[$options]+=${variants[$options]:+,}$variant
+    done
+    for options in "${cases[@]}"; do memory_errors "$1" "${variants[$options]}" "$options"; done
 }
 device_test() { # SCRIPT
     scripts/check.sh "$1" >"$work/check"

@@ -15,12 +15,12 @@ script() { # FILE TEXT
 # events: who begins and who ends, in order; appending a line is whole
 during='happens() { echo "$1 $2" >>"'$work/events'"; }'
 
-# stand_in NAME RANKS: a program with the variants own, of our kernels, and library; what it answers to measuring is in
+# stand_in NAME RANKS: a program with the variants own and twin, of our kernels, and library; what it answers to measuring is in
 # $work/NAME.rows where that is there
 stand_in() {
     script "$checkout/build/bin/$1" "$during"'
 case " $* " in
-*" --help "*) printf "  own                      cuda, device\n  library                  cublas, device\n"; exit ;;
+*" --help "*) printf "  %-24s cuda, device\n" own twin; printf "  library                  cublas, device\n"; exit ;;
 *" --describe "*) printf "kernels\t'"$1\t$2"'\tWhat of it?\n"; exit ;;
 *" --list "*) echo "own size=1 mode=cold launch=1"; exit ;;
 esac
@@ -31,7 +31,7 @@ happens end "'"$1"' $2"
 status=ok result=0
 case " $* " in *" --inject-fault "*) status=wrong result=1 ;; esac
 echo variant,status,reason
-if [ -e "'"$work/$1"'.rows" ]; then cat "'"$work/$1"'.rows"; else printf "own,$status,\nlibrary,$status,\n"; fi
+if [ -e "'"$work/$1"'.rows" ]; then cat "'"$work/$1"'.rows"; else printf "%s,$status,\n" own twin library; fi
 exit $result'
     grep -qx "$1" "$checkout/build/programs" 2>/dev/null || echo "$1" >>"$checkout/build/programs"
 }
@@ -74,8 +74,8 @@ is() { if test "$2" "$3" "$4"; then ok "$1"; else not_ok "$1" "$2 is not $3 $4";
 
 echo 'GPU 0: made up' >"$work/devices"
 check -j 1
-ends "all is well" 0 "32 passed, 0 failed, 1 skipped" "ok two: --cache hot (2 rows ok, 0 skipped)" \
-    "ok three: injected faults (2 rows wrong" "ok chain: memcheck of own" "ok ring: library"
+ends "all is well" 0 "37 passed, 0 failed, 1 skipped" "ok two: --cache hot (3 rows ok, 0 skipped)" \
+    "ok three: injected faults (3 rows wrong" "ok chain: memcheck of own,twin" "ok ring: library"
 is "one at a time" "$(at_once .)" = 1
 sed 's/  [0-9]* s$//' "$work/out" >"$work/one"
 check -j 4
@@ -92,19 +92,19 @@ is "rows are kept" "$(find "$checkout/build/check-gpu" -name '*.csv' | wc -l)" =
 
 printf 'GPU %d: made up\n' 0 1 >"$work/devices"
 check -j 6
-ends "two devices" 0 "32 passed, 0 failed, 1 skipped"
+ends "two devices" 0 "37 passed, 0 failed, 1 skipped"
 is "those of all devices one after another" "$(at_once '(ring|chain) device')" = 1
 
-printf 'own,ok,\nlibrary,wrong,error 7\n' >"$work/two.rows"
+printf 'own,ok,\ntwin,ok,\nlibrary,wrong,error 7\n' >"$work/two.rows"
 echo 3 >"$work/memory"
 check -j 4
-ends "what is wrong is told" 1 "23 passed, 9 failed, 1 skipped" "not ok two: smoke" "library: wrong: error 7" \
+ends "what is wrong is told" 1 "28 passed, 9 failed, 1 skipped" "not ok two: smoke" "library: wrong: error 7" \
     "not ok two: library" \
-    "not ok two: injected faults" "own: ok" "not ok one: memcheck of own"
+    "not ok two: injected faults" "own: ok" "not ok one: memcheck of own,twin"
 rm "$work/memory"
-printf 'own,skipped,no such thing\nlibrary,ok,\n' >"$work/two.rows"
+printf 'own,skipped,no such thing\ntwin,ok,\nlibrary,ok,\n' >"$work/two.rows"
 check -j 4
-ends "what is skipped says why" 1 "30 passed, 1 failed, 2 skipped" "skip two: own: no such thing"
+ends "what is skipped says why" 1 "35 passed, 1 failed, 2 skipped" "skip two: own: no such thing"
 rm "$work/two.rows"
 
 refuse "no number" 2 "-j 'x'" scripts/check_gpu.sh -j x
