@@ -33,7 +33,7 @@ name_of() {
 
 launches=5 preset=quick only="" from="" into="" replace="" where=""
 read_options "launches preset only from into" "replace where" "$@"
-check_launches "$launches" 5
+check_whole launches 5 999
 enter_checkout from into
 [[ -n $into ]] || into=reports/baselines
 

@@ -72,7 +72,7 @@ measure_new() {
 baseline="" against="" limits="" preset="" only="" launches=5 out="" no_confirm="" words=() select=()
 read_options "baseline against limits preset only launches out" no-confirm "$@"
 [[ -z $baseline || -z $against ]] || die 2 "--baseline and --against: one of them"
-check_launches "$launches" 1
+check_whole launches 1 999
 [[ -z $limits || -r $limits ]] || die 2 "--limits: '$limits' cannot be read"
 enter_checkout baseline against limits out
 [[ -z $against || -x $against/run_all.sh ]] || die 3 "--against: '$against' has no run_all.sh"

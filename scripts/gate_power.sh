@@ -26,43 +26,7 @@ Pairs overlap where the pool is short; how many there are without an overlap is 
 Exit status: 0 the figures meet the aims, 1 they do not, 2 bad usage, 3 nothing to measure here.
 END
 }
-say() { printf '%s\n' "$*" >&2; }
-die() {
-    say "gate_power.sh: ${*:2}"
-    exit "$1"
-}
-whole() { # OPTION VALUE MINIMUM
-    [[ $2 =~ ^[0-9]{1,6}$ ]] && ((10#$2 >= $3)) || die 2 "$1: '$2' is not a whole number from $3 to 999999"
-}
-
-parse_options() {
-    local option value
-    while (($# > 0)); do
-        option=$1
-        [[ $option != --help ]] || { usage; exit 0; }
-        (($# > 1)) || die 2 "'$option' is no option, or lacks its value; see --help"
-        value=$2
-        shift 2
-        case $option in
-        --place)
-            [[ $value == host || $value == device ]] || die 2 "--place: '$value' is none of host device"
-            place=$value
-            ;;
-        --only) only=$value ;;
-        --pool) pool=$value ;;
-        --csv) csv=$value ;;
-        --minutes) whole "$option" "$value" 0; minutes=$value ;;
-        --most) whole "$option" "$value" 1; most=$value ;;
-        --launches) whole "$option" "$value" 1; launches=$value ;;
-        --pairs) whole "$option" "$value" 1; pairs=$value ;;
-        --trials) whole "$option" "$value" 1; trials=$value ;;
-        *) die 2 "'$option' is no option; valid: --place --only --pool --minutes --most --launches --pairs" \
-            "--trials --csv" ;;
-        esac
-    done
-    [[ -n $pool ]] || pool=results/gate_power-$place
-    [[ -n $csv ]] || csv=$pool/gate_power.csv
-}
+. "$(dirname "$(readlink -f "$0")")/options.sh"
 
 # What a launch runs, a program a line; and the cases that are slowed: name, percents each with the share of trials that
 # must be caught (-: told, not asked for), how compare's table names the case, and its command.
@@ -283,13 +247,15 @@ fi
 place=host only="" pool="" minutes=12 most=400 launches=5 pairs=200 trials=100 csv="" have=0 workers=()
 declare -A ranks=() # does this program use them?
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-parse_options "$@"
+read_options "place only pool minutes most launches pairs trials csv" "" "$@"
+[[ $place == host || $place == device ]] || die 2 "--place: '$place' is none of host device"
+check_whole minutes 0 999999
+for option in most launches pairs trials; do check_whole $option 1 999999; done
+[[ -n $pool ]] || pool=results/gate_power-$place
+[[ -n $csv ]] || csv=$pool/gate_power.csv
 script=$(readlink -f "$0")
-[[ $pool == /* ]] || pool=$PWD/$pool
-[[ $csv == /* ]] || csv=$PWD/$csv
-cd "$(dirname "$script")/.." || exit 2
-bin=$(readlink -f "${BUILD:-build}")/bin
-[[ -x $bin/compare ]] || die 3 "no programs are built in $bin: run 'make bench' first"
+enter_checkout pool csv
+bin=$(readlink -f "$bin")
 describe_work
 mkdir -p "$pool" || exit 2
 rm -rf "$pool/arranged" "$pool/scratch"

@@ -29,9 +29,9 @@ read_options() { # 'NAME...' WITH A VALUE, 'NAME...' OF SWITCHES, WORD...
         shift
     done
 }
-# A number of launches within limits, or the end.
-check_launches() { # NUMBER LEAST
-    [[ $1 =~ ^[1-9][0-9]{0,2}$ ]] && (($1 >= $2)) || die 2 "--launches: '$1' is not a whole number from $2 to 999"
+check_whole() { # OPTION LEAST MOST; its value is in the variable of its name
+    [[ ${!1} =~ ^(0|[1-9][0-9]{0,8})$ ]] && ((${!1} >= $2 && ${!1} <= $3)) ||
+        die 2 "--$1: '${!1}' is not a whole number from $2 to $3"
 }
 # Goes to the checkout, with its programs in $bin; what these variables name is named from where we were called.
 enter_checkout() { # VARIABLE...
