@@ -108,7 +108,7 @@ gather() {
     done
 }
 
-# draw START: fills old and new with the launches of a window, alternating by a coin.
+# draw START: fills old and new with the launches of a window, of each two neighbours one by a coin.
 draw() {
     local i at
     old=() new=()
@@ -156,10 +156,11 @@ judge() {
     status=$?
     ((status <= 1)) || die 2 "compare: $(tail -n 1 "$scratch/compare.log")"
     table=$(<"$scratch/table.md")
+    table=${table//&#95;/_}
     if grep -q 'measuring them again' "$scratch/compare.log"; then ((second += 1)); fi
     ((again += $(awk '/^compare: .* launches/ { sub(/ launches.*/, ""); n += $NF } END { print n + 0 }' \
         "$scratch/compare.log")))
-    rm -rf "$scratch"/*
+    rm -rf "${scratch:?}"/*
 }
 
 # What compare calls for a second look: it hands out a launch of the pool instead of measuring. Of each two neighbours
@@ -180,7 +181,6 @@ hand_out() {
     ln -s "$folder" "$out" || exit 2
 }
 count() { tail -n +2 <<<"$table" | grep -cE "^\| ($1) \|"; } # not the head
-pattern_found() { sed 's/&#95;/_/g' <<<"$table" | grep -qE "$1"; }
 share() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? 100 * a / b : 0) }'; }
 
 # figure WHAT FOUND OF AIM LEAST|MOST
@@ -222,7 +222,7 @@ judge_pairs() {
 }
 
 judge_slowdowns() {
-    local target name percents pattern level trial caught start second=0 again=0
+    local target name percents pattern level trial caught start line second=0 again=0
     for target in "${targets[@]}"; do
         IFS='|' read -r name percents pattern _ <<<"$target"
         for level in $percents; do
@@ -231,9 +231,9 @@ judge_slowdowns() {
                 start=$(window "$trial" "$trials")
                 draw "$start"
                 judge "$name" "${level%:*}"
-                if pattern_found "^\| slower \| $pattern.* \| (flop_rate|call_time) \|"; then ((caught += 1))
-                else say "missed at launch $start: $(sed 's/&#95;/_/g' <<<"$table" |
-                    grep -E "$pattern.* \| (flop_rate|call_time) \|")"; fi
+                line=$(grep -E "$pattern.* \| (flop_rate|call_time) \|" <<<"$table")
+                if [[ $line == '| slower '* ]]; then ((caught += 1))
+                else say "missed at launch $start: $line"; fi
             done
             figure "caught: $name slowed by ${level%:*} %" "$caught" "$trials" "${level#*:}" least
         done
