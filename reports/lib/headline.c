@@ -88,7 +88,7 @@ size_t headlines_choose(struct headline *headlines, size_t count, size_t most) {
     return kept;
 }
 
-const char *share_verdict(double share) {
+static const char *share_verdict(double share) {
     if (!isfinite(share)) return "no limit known";
     if (share > 1.05) return "above the limit as stated";
     if (share >= 0.9) return "at the limit";

@@ -17,8 +17,6 @@ size_t headlines_find(const struct plot *plot, struct headline *headlines, size_
 /* Of all headlines the `most` worth showing: every suite has its say, then every program, before one has a second; kept
    in the order given. */
 size_t headlines_choose(struct headline *headlines, size_t count, size_t most);
-/* What a share of the limit says in words. */
-const char *share_verdict(double share);
-/* The same of a headline; without a limit, an accuracy is held against what trivial rules score. */
+/* What its share of the limit says in words; without a limit, an accuracy is held against what trivial rules score. */
 const char *headline_verdict(const struct headline *headline);
 #endif

@@ -34,7 +34,7 @@ bool store_fails(struct store *store, struct problem *problem) {
     return problem_set(problem, store->path, 0, "%s", sqlite3_errmsg(store->database));
 }
 
-bool store_run_sql(struct store *store, const char *sql, struct problem *problem) {
+static bool run_sql(struct store *store, const char *sql, struct problem *problem) {
     return sqlite3_exec(store->database, sql, NULL, NULL, NULL) == SQLITE_OK || store_fails(store, problem);
 }
 
@@ -56,11 +56,11 @@ static long pragma(struct store *store, const char *sql) {
 
 /* Under the lock, as another job may be making the same file. */
 static bool make_tables(struct store *store, struct problem *problem) {
-    if (!store_run_sql(store, "BEGIN IMMEDIATE", problem)) return false;
+    if (!run_sql(store, "BEGIN IMMEDIATE", problem)) return false;
     bool empty = pragma(store, "SELECT count(*) FROM sqlite_master") == 0 &&
                  pragma(store, "PRAGMA application_id") == 0;
-    bool good = !empty || store_run_sql(store, schema, problem);
-    return store_run_sql(store, "COMMIT", problem) && good;
+    bool good = !empty || run_sql(store, schema, problem);
+    return run_sql(store, "COMMIT", problem) && good;
 }
 
 static bool check_kind(struct store *store, enum store_mode mode, struct problem *problem) {
@@ -83,7 +83,7 @@ bool store_open(const char *path, enum store_mode mode, struct store **opened, s
     int flags = mode == STORE_CREATE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
     bool good = sqlite3_open_v2(path, &store->database, flags, NULL) == SQLITE_OK || store_fails(store, problem);
     if (good) sqlite3_busy_timeout(store->database, BUSY_MILLISECONDS); /* several jobs of a cluster may end at once */
-    good = good && store_run_sql(store, "PRAGMA foreign_keys=ON", problem) && check_kind(store, mode, problem);
+    good = good && run_sql(store, "PRAGMA foreign_keys=ON", problem) && check_kind(store, mode, problem);
     if (good) *opened = store;
     else store_close(store);
     return good;
@@ -274,13 +274,13 @@ bool store_import(struct store *store, const struct result *result, enum store_o
     if (result->machine.created[0] == 0)
         return problem_set(problem, result->folder, 0, "no manifest.json that says when it was measured");
     content_of(result, &content, &rows);
-    bool good = store_run_sql(store, "BEGIN IMMEDIATE", problem);
+    bool good = run_sql(store, "BEGIN IMMEDIATE", problem);
     if (good) {
         good = look_up(store, result, content.data, outcome, problem) &&
                (*outcome == STORE_KNOWN || import_rows(store, result, content.data, rows, problem));
         struct problem ignored;
-        if (good) good = store_run_sql(store, "COMMIT", problem);
-        else store_run_sql(store, "ROLLBACK", &ignored);
+        if (good) good = run_sql(store, "COMMIT", problem);
+        else run_sql(store, "ROLLBACK", &ignored);
     }
     text_release(&content);
     return good;

@@ -13,6 +13,5 @@ struct store {
     char *path;
 };
 bool store_fails(struct store *store, struct problem *problem); /* false, with SQLite's message */
-bool store_run_sql(struct store *store, const char *sql, struct problem *problem);
 sqlite3_stmt *store_prepare(struct store *store, const char *sql, struct problem *problem); /* NULL with problem */
 #endif
