@@ -72,7 +72,8 @@ bool nccl_covers_more(const struct run *run);
 /* For variant.measure: the harness's own samples of `call`, and a loop as nccl-tests' (many calls enqueued, one wait,
    the host's clock, the mean over calls and ranks; 20 calls a graph with --cache hot, which is its -G), in turns in one
    run. Reports `ratio`, the median over the rounds of the harness's median over the loop's mean, and the loop's
-   call_time. */
+   call_time. Like is compared with like in graphs, under --pacing back_to_back, and for messages that take longer than
+   their launch: by default the harness's calls wait until they are enqueued, and the loop's do not. */
 void nccl_measure_paired(struct run *run, void (*call)(struct run *run));
 
 /* MPI's own call on device memory, by the host variant's `run` (the first of bench.variants), where this MPI can. */
