@@ -6,30 +6,39 @@
    likwid's peakflops and Dolbeau's "Theoretical peak FLOPS per instruction set" (2018). Each host variant is compiled
    for its own instruction set and declines where the processor lacks it.
 
-   Limit, host: ports x lanes x clock, the clock by dependent additions, by each thread of the team right after its
-   work, while all are busy. Two ports for multiply-adds are assumed. A processor with half as many, or with 256-bit
-   units behind 512-bit instructions (Zen 4), shows a share of 0.5. sse2 has no multiply-add: a product and a sum go
-   through the same two ports, but through two ports each on AMD's, which have adders of their own.
+   Limit, host: ports x lanes x clock. The clock is that of each thread's core under the same load: after each walk come
+   two short ones with dependent additions among the vectors, enough of them to set the pace; where they do not (a
+   processor with fewer ports than assumed), additions alone. Two ports for multiply-adds are assumed. A processor with
+   half as many, or with 256-bit units behind 512-bit instructions (Zen 4), shows a share of 0.5. sse2 has no
+   multiply-add: a product and a sum go through two ports together, but through three on Intel's from Golden Cove on,
+   and through two each on AMD's, which have adders of their own. Intel's vdpbf16ps takes two turns of one port.
    Limit, device: FLOP per clock and multiprocessor x multiprocessors x boost clock; in fp64 without the tensor cores.
    Check: every accumulator, exactly, against the same steps made one by one by scalars; the numbers are small integers,
    so that no format rounds them and mul + add gives what a multiply-add gives.
 
    NOTES
    - Chains: two ports of four clocks latency need 8. Sixteen registers hold 12 chains and what is common to them,
-     thirty-two hold 24. A product and a sum of six clocks together on four ports need 12, and a few more to have a
-     choice: all sixteen registers, 13 chains, and the order as written, because GCC's moves the products together.
+     thirty-two hold 24. A product and a sum of six clocks together on four ports need 12, and more to have a choice: 14
+     in step, the sums seven products behind, show 0.997 on an EPYC of family 26; 13 in GCC's order 0.93.
    - The accumulators of vpdpbusd are vectors of int32_t and not __m512i: GCC copies those through the stack.
-   - Not every share is one of this program's making: on an Intel Xeon of family 6 model 207, where avx2, avx512_vnni
-     and avx512_fp16 show 0.96 to 1.00, avx512_bf16 shows 0.25 and amx 0.77.
-   - sve was tried in emulation at 128 and 256 bits, for results alone.
-   - A limit from the clock of one idle core is wrong for a busy machine, hence the clock of each thread. */
+   - The clock belongs to the load and to the moment. Additions after the walk instead of among it show a Xeon (family 6
+     model 207) at 2.6 to 2.9 GHz, whose tiles work as if at 2.2: the share of amx was then 0.77. Its tiles are slowed
+     further for seconds at a time, below 0.5, with additions at full speed. Median walk against highest clock of a run
+     was 0.94 for avx512 where walk against its own clock is 0.99.
+   - A virtual machine may call the threads of a core cores, as that Xeon's does: all of them together then reach half
+     of their limits, and the row's reason says what one of them reaches alone.
+   - sve was tried in emulation at 128 and 256 bits, for results alone. */
 #include <math.h>
 #include <omp.h>
-#include <stdlib.h>
+#include <time.h>
 
 #include "bench/counters.h"
 #include "bench/topology.h"
 #include "kernels/fma_peak_walks.h"
+#include "kernels/lib/own_samples.h"
+
+enum { ROUNDS_PACED = 9 };
+static const double warm_seconds = 0.02; /* until the clock is that of a core that does such work */
 
 static const struct variant variants[];
 
@@ -54,25 +63,66 @@ static size_t accumulators(const struct kernel *kernel) {
     return (size_t)kernel->chains * (size_t)kernel->lanes;
 }
 
-static void walk_all(struct run *run) {
-    const struct fma_state *state = run->state;
-    size_t bytes = accumulators(state->kernel) * dtype_size(state->output);
-#pragma omp parallel num_threads(state->team)
-    {
-        size_t offset = (size_t)omp_get_thread_num() * bytes;
-        state->kernel->walk((const char *)state->start + offset, state->constants, state->rounds,
-                            (char *)state->out + offset);
-    }
+/* Additions a second that a walk makes, each of which needs the one before it. */
+static double paced_rate(const struct fma_state *state, walk *kind, int additions, size_t offset) {
+    double begin = bench_seconds();
+    kind((const char *)state->start + offset, state->constants, ROUNDS_PACED, (char *)state->aside + offset);
+    return (double)additions * PAIRS * ROUNDS_PACED / (bench_seconds() - begin);
 }
 
-/* Sum of the clocks of all threads of the team, each taken right after a walk. */
-static double busy_clocks(struct run *run) {
+/* The clock of the calling thread's core under the walk's own load, by additions among its instructions. They tell it
+   as long as they, not the vectors, set the pace, which shows in a walk with more of them; else additions alone do. */
+static double loaded_clock(const struct fma_state *state, size_t offset) {
+    const struct kernel *kernel = state->kernel;
+    if (kernel->paced != NULL) {
+        double paced = paced_rate(state, kernel->paced, PACED(kernel->clocks), offset);
+        double slow = paced_rate(state, kernel->slow, SLOW(kernel->clocks), offset);
+        if (fabs(slow / paced - 1) < 0.02) return paced;
+    }
+    return counters_clock();
+}
+
+/* One sample: the team sets out together; seconds of the slowest walk, and in *clocks those that the cores of the team
+   passed meanwhile, each with the clock found right after its own walk. Threads that share a core share its ports. */
+static double sample(const struct fma_state *state, double *clocks) {
+    size_t bytes = accumulators(state->kernel) * dtype_size(state->output);
+    double longest = 0, sum = 0;
+#pragma omp parallel num_threads(state->team) reduction(max : longest) reduction(+ : sum)
+    {
+        size_t offset = (size_t)omp_get_thread_num() * bytes;
+#pragma omp barrier
+        double begin = bench_seconds();
+        state->kernel->walk((const char *)state->start + offset, state->constants, state->rounds,
+                            (char *)state->out + offset);
+        longest = bench_seconds() - begin;
+        sum = loaded_clock(state, offset);
+    }
+    *clocks = longest * sum * fmin(1, (double)topology_cores() / state->team);
+    return longest;
+}
+
+/* Steps that a thread can make in a walk's clocks over those that it makes, when it walks alone. */
+static double share_alone(const struct fma_state *state, double steps_per_clock) {
+    double steps = 2.0 * PAIRS * ROUNDS_HOST * state->kernel->chains, clocks = INFINITY;
+    for (int piece = 0; piece < 5; piece++) {
+        double begin = bench_seconds();
+        state->kernel->walk(state->start, state->constants, ROUNDS_HOST, state->aside);
+        double seconds = bench_seconds() - begin;
+        clocks = fmin(clocks, seconds * loaded_clock(state, 0));
+    }
+    return steps / (clocks * steps_per_clock);
+}
+
+/* A virtual machine may give out the threads of one core as cores: no topology shows it, one thread alone does. */
+static void tell_of_shared_cores(struct run *run, double share, double steps_per_clock) {
     const struct fma_state *state = run->state;
-    double clocks = 0;
-    walk_all(run);
-#pragma omp parallel num_threads(state->team) reduction(+ : clocks)
-    clocks += counters_clock();
-    return clocks;
+    const struct timespec until_the_team_sleeps = {.tv_nsec = 20000000};
+    if (state->team == 1 || share > 0.75) return;
+    nanosleep(&until_the_team_sleeps, NULL);
+    double alone = share_alone(state, steps_per_clock);
+    if (share < 0.75 * alone)
+        bench_note(run, "alone, a thread reaches %.2f of its part of the limit; together they share cores, power, time",
+                   alone);
 }
 
 /* Host variants. Those of a device report theirs themselves: they know its multiprocessors. */
@@ -86,15 +136,23 @@ static void describe(const struct run *run, struct work *work) {
 static void measure_host(struct run *run) {
     const struct kernel *kernel = kernel_of(run);
     enum metric metric = dtype_is_integer(bench_dtype(run)) ? METRIC_op_rate : METRIC_flop_rate;
+    static double seconds[OWN_SAMPLES_MOST], clocks[OWN_SAMPLES_MOST];
     struct work work = {0};
     struct limit limit;
-    double *seconds, clocks = busy_clocks(run);
+    size_t count = 0;
     describe(run, &work);
-    size_t count = bench_time_call(run, walk_all, run->budget, &seconds);
-    clocks = fmax(clocks, busy_clocks(run));
-    limit.value = clocks * steps_per_clock(instructions_of(run), &limit.source) * kernel->lanes * kernel->operations;
+    for (double start = bench_seconds(); bench_seconds() - start < fmin(warm_seconds, 0.2 * run->budget);)
+        sample(run->state, clocks);
+    double start = bench_seconds();
+    do {
+        seconds[count] = sample(run->state, &clocks[count]);
+        count++;
+    } while (!own_samples_enough(run, seconds, count, start));
+    double clock = statistics(clocks, count).median / statistics(seconds, count).median;
+    double steps = steps_per_clock(instructions_of(run), &limit.source);
+    limit.value = clock * steps * kernel->lanes * kernel->operations;
+    tell_of_shared_cores(run, work.flops / statistics(seconds, count).median / limit.value, steps);
     bench_report_samples(run, metric, work.flops, seconds, count, limit);
-    free(seconds);
 }
 
 /* Three registers: a, and what belongs to FIRST and to SECOND. The dot product of the first row with the second is
@@ -141,6 +199,7 @@ static void setup_host(struct run *run) {
     size_t bytes = state->count * dtype_size(state->output);
     state->start = bench_alloc(run, bytes);
     state->out = bench_alloc(run, bytes);
+    state->aside = bench_alloc(run, bytes);
     state->constants = bench_alloc(run, 3 * REGISTER_MOST);
     bench_output(run, state->out, bytes, PLACE_HOST, false);
     make_constants(state, bench_dtype(run));

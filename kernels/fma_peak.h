@@ -27,6 +27,7 @@ struct fma_state {
     const struct kernel *kernel;
     void *start;       /* every accumulator at the beginning */
     void *constants;   /* three registers */
+    void *aside;       /* where walks that only tell the clock end */
 };
 
 /* Where accumulator `index` starts, a whole number below STARTS. */
