@@ -248,7 +248,7 @@ static void setup_throughput_one(struct run *run) {
 
 /* On all multiprocessors and with the widest shape long enough to see the power that it takes. */
 static const struct device_samples *sample(struct run *run, const struct device_clock *clock) {
-    const double power_seconds = 0.3;
+    const double power_seconds = 0.2;
     bool watched = run->preset != PRESET_SMOKE && run->value[AXIS_N] == N_MAX &&
                    clock->blocks >= (unsigned)device_attribute(run, cudaDevAttrMultiProcessorCount);
     return watched ? device_clock_sample_for(run, clock, launch_throughput, power_seconds)
