@@ -196,10 +196,7 @@ static void launch(struct run *run) {
 
 static void measure_latency(struct run *run) {
     const struct cluster_device *device = (const struct cluster_device *)run->device_state;
-    const struct limit none = {0, NULL};
-    const struct device_samples *samples = device_clock_sample(run, &device->clock, launch);
-    bench_report_samples(run, METRIC_latency, WALK_STEPS, samples->seconds, samples->count, none);
-    bench_report_plain(run, METRIC_latency_clocks, samples->median_clocks / (double)WALK_STEPS, none);
+    device_clock_report_latency(run, device_clock_sample(run, &device->clock, launch), WALK_STEPS);
 }
 
 static void measure_throughput(struct run *run) {

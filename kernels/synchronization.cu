@@ -166,10 +166,7 @@ static void launch_timed(struct run *run) {
 
 static void measure(struct run *run) {
     const struct synchronization_device *device = (const struct synchronization_device *)run->device_state;
-    const struct limit none = {0, NULL};
-    const struct device_samples *samples = device_clock_sample(run, &device->clock, launch_timed);
-    bench_report_samples(run, METRIC_latency, ROUNDS, samples->seconds, samples->count, none);
-    bench_report_plain(run, METRIC_latency_clocks, samples->median_clocks / (double)ROUNDS, none);
+    device_clock_report_latency(run, device_clock_sample(run, &device->clock, launch_timed), ROUNDS);
     launch(run, device->checked);
     CUDA_CHECK(run, cudaStreamSynchronize(run->stream));
 }

@@ -81,6 +81,12 @@ void device_clock_report(struct run *run, const struct device_samples *samples, 
     bench_report_plain(run, METRIC_clock, samples->median_hertz * 1e-6, none);
 }
 
+void device_clock_report_latency(struct run *run, const struct device_samples *samples, double steps) {
+    const struct limit none = {0, NULL};
+    bench_report_samples(run, METRIC_latency, steps, samples->seconds, samples->count, none);
+    bench_report_plain(run, METRIC_latency_clocks, samples->median_clocks / steps, none);
+}
+
 int device_attribute(struct run *run, enum cudaDeviceAttr which) {
     int device, value;
     CUDA_CHECK(run, cudaGetDevice(&device));

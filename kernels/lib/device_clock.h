@@ -65,6 +65,8 @@ const struct device_samples *device_clock_sample_for(struct run *run, const stru
    that clock. */
 void device_clock_report(struct run *run, const struct device_samples *samples, enum metric metric, double amount,
                          struct limit limit);
+/* Samples of `steps` that wait for one another: latency and latency_clocks of one. */
+void device_clock_report_latency(struct run *run, const struct device_samples *samples, double steps);
 
 /* Until the stream is empty; reads clock and power meanwhile. An error of its kernels ends the measurement. */
 void device_wait(struct run *run);
