@@ -3,8 +3,9 @@
 # device, every row right; the same with --inject-fault, every row wrong; with --cache hot; and, where compute-sanitizer
 # is, the first case of each variant made of our own kernels without a memory error; then the tests for devices alone,
 # FOLDER/tests/test_*_device.sh. Says `N passed, N failed` last.
-# Nothing is timed, so NUMBER parts run at once (a half of the cores, six at most; one where the device takes one process
-# alone), but not two that use all devices, and beside a test with a line `# alone: WHY` nothing else.
+# Nothing is timed, so NUMBER parts run at once (a half of the cores, at most six and four more for each further device;
+# one where the device takes one process alone), spread over the devices, but not two that use them all, and beside a
+# test with a line `# alone: WHY` nothing else.
 # Rows and messages stay in $BUILD/check-gpu, those of the tests in $BUILD/check.
 # Exit status: 0 all well, 1 not, 2 bad usage, 3 there is no device, or nothing was built for one.
 # shellcheck disable=SC2046,SC2086,SC2031 # options are lists of words; each part has a $work of its own
@@ -139,20 +140,28 @@ device_test() { # SCRIPT
     tail -n 1 "$work/check" | awk '{ print $1, $3, $5 }' >"$work/counts"
 }
 
+# COMMAND...: with one of the devices, which those beside one another share evenly.
+on_own_device() {
+    [ "$RANKS" -le 1 ] || export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-$((POOL_SLOT % RANKS))}"
+    "$@"
+}
+
 add_parts() {
-    local lane
+    local lane own
     for name in $with_device; do
         lane=any
-        [ "$RANKS" -gt 1 ] && uses_ranks "$name" && lane=ranks
-        pool_add $lane "$name: rows" counted rows_of "$name"
-        pool_add any "$name: memory errors" counted memory_of "$name"
+        own=on_own_device
+        [ "$RANKS" -gt 1 ] && uses_ranks "$name" && lane=ranks own=""
+        pool_add $lane "$name: rows" $own counted rows_of "$name"
+        pool_add any "$name: memory errors" on_own_device counted memory_of "$name"
     done
     for test in */tests/test_*_device.sh; do
         [ -e "$test" ] || continue
         lane=any
-        [ "$RANKS" -gt 1 ] && grep -qE '^(open_ranks|launch) ' "$test" && lane=ranks
+        own=on_own_device
+        [ "$RANKS" -gt 1 ] && grep -qE '^(open_ranks|launch) ' "$test" && lane=ranks own=""
         grep -q '^# alone: ' "$test" && lane=alone
-        pool_add $lane "$test" device_test "$test"
+        pool_add $lane "$test" $own device_test "$test"
     done
 }
 # A part that has left no counts did not get to its end.
@@ -165,8 +174,8 @@ usage() {
     echo "check_gpu.sh: $*; valid: -j NUMBER" >&2
     exit 2
 }
-at_once=$(($(pool_cores | wc -l) / 2))
-[ $at_once -le 6 ] || at_once=6
+at_once=$(($(pool_cores | wc -l) / 2)) most=$((2 + 4 * $(device_count)))
+[ $at_once -le $most ] || at_once=$most
 nvidia-smi --query-gpu=compute_mode --format=csv,noheader 2>/dev/null | grep -qv '^Default' && at_once=1
 [ $at_once -ge 1 ] || at_once=1
 if [ $# -gt 0 ]; then

@@ -1,6 +1,7 @@
 # pool.sh: parts of a long check side by side. Read by a bash script that has a folder $work of its own.
 # What a part prints comes out whole, and in the order in which the parts were added; what goes on is told on standard
-# error. Each part runs on its own share of the cores, in a folder $work of its own. Nothing outlives the script.
+# error. Each part runs on its own share of the cores, in a folder $work of its own; $POOL_SLOT counts those beside one
+# another from 0. Nothing outlives the script.
 # shellcheck shell=bash disable=SC2030,SC2031
 
 pool_names=() pool_lanes=() pool_commands=() pool_states=() pool_slots=() pool_begun=() pool_pids=()
@@ -36,6 +37,7 @@ pool_start() { # PART SLOT
         [[ ${pool_lanes[part]} == alone ]] || taskset -cp "$(pool_share "$2")" "$BASHPID" >/dev/null 2>&1
         out=$work/$part.out
         work=$work/$part
+        export POOL_SLOT=$2
         export TMPDIR=$work # launchers that start at the same time clash in a common one
         ${pool_commands[part]} >"$out" 2>"$out.errors"
     ) &

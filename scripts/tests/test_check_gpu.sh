@@ -25,6 +25,7 @@ case " $* " in
 *" --list "*) echo "own size=1 mode=cold launch=1"; exit ;;
 esac
 echo "'"$1"' $*" >>"'"$work"'/calls"
+echo "'"$1"' on ${CUDA_VISIBLE_DEVICES-all}" >>"'"$work"'/seen"
 happens begin "'"$1"' $2"
 sleep "${SLOW:-0.05}"
 happens end "'"$1"' $2"
@@ -54,6 +55,7 @@ happens begin large; sleep 0.2; happens end large; echo "ok a"'
 check() { # OPTION...: leaves status, $work/out, $work/err
     : >"$work/events"
     : >"$work/calls"
+    : >"$work/seen"
     (cd "$checkout" && PATH=$work/path:$PATH BUILD=build timeout 60 scripts/check_gpu.sh "$@") >"$work/out" 2>"$work/err"
     status=$?
 }
@@ -94,6 +96,8 @@ printf 'GPU %d: made up\n' 0 1 >"$work/devices"
 check -j 6
 ends "two devices" 0 "37 passed, 0 failed, 1 skipped"
 is "those of all devices one after another" "$(at_once '(ring|chain) device')" = 1
+is "the others spread over the devices" "$(grep -E '^(one|two|three) ' "$work/seen" | cut -d' ' -f3 | sort -u | xargs)" = "0 1"
+is "ranks see all devices" "$(grep -c '^ring on all$' "$work/seen")" = 3
 
 printf 'own,ok,\ntwin,ok,\nlibrary,wrong,error 7\n' >"$work/two.rows"
 echo 3 >"$work/memory"
