@@ -158,8 +158,8 @@ judge() {
     table=$(<"$scratch/table.md")
     table=${table//&#95;/_}
     if grep -q 'measuring them again' "$scratch/compare.log"; then ((second += 1)); fi
-    ((again += $(awk '/^compare: .* launches/ { sub(/ launches.*/, ""); n += $NF } END { print n + 0 }' \
-        "$scratch/compare.log")))
+    ((again += $(awk '/them again, [0-9]+ launches|[0-9]+ launches more$/ { sub(/ launches.*/, ""); n += $NF }
+        END { print n + 0 }' "$scratch/compare.log")))
     rm -rf "${scratch:?}"/*
 }
 
