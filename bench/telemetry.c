@@ -81,6 +81,7 @@ static struct {
     double power_w;
     bool throttled;
     struct timespec last;
+    double cost; /* seconds of the last poll */
 } readings;
 
 static bool nvml_start(void) {
@@ -172,13 +173,17 @@ void telemetry_reset(void) {
     memset(&readings, 0, sizeof readings);
 }
 
+static double seconds_between(const struct timespec *from, const struct timespec *to) {
+    return (double)(to->tv_sec - from->tv_sec) + 1e-9 * (double)(to->tv_nsec - from->tv_nsec);
+}
+
 void telemetry_poll(void) {
     struct timespec now;
     if (opened == NULL)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    double since = (double)(now.tv_sec - readings.last.tv_sec) + 1e-9 * (double)(now.tv_nsec - readings.last.tv_nsec);
-    if (readings.polls > 0 && since < 1e-3)
+    double since = seconds_between(&readings.last, &now);
+    if (readings.polls > 0 && (since < 1e-3 || since < 9 * readings.cost)) /* a tenth of the time at most */
         return;
     unsigned mhz = 0, milliwatts = milliwatts_now(opened);
     unsigned long long reasons = 0;
@@ -192,6 +197,7 @@ void telemetry_poll(void) {
     readings.throttled = readings.throttled || (reasons & slowing) != 0;
     /* after the reading: on some machines one takes milliseconds, and the caller has its own work to wait for */
     clock_gettime(CLOCK_MONOTONIC, &readings.last);
+    readings.cost = seconds_between(&now, &readings.last);
 }
 
 void telemetry_read(struct telemetry *telemetry) {
