@@ -38,7 +38,7 @@
 #include "kernels/fma_peak_walks.h"
 #include "kernels/lib/own_samples.h"
 
-enum { ROUNDS_PACED = 9 };
+enum { ROUNDS_PACED = 17 };
 static const double warm_seconds = 0.02; /* until the clock is that of a core that does such work */
 
 static const struct variant variants[];
