@@ -5,6 +5,7 @@
 # shellcheck disable=SC2016 # the scripts of stand-ins expand when they run
 set -u
 . scripts/tests/expect.sh
+unset DEPS # of a make that was told not to install
 
 real=$(command -v gcc) || { echo "no gcc"; exit 77; }
 mkdir "$work/bin" "$work/absent"
