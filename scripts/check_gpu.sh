@@ -80,7 +80,7 @@ every_variant() { # PROGRAM
 # With a tool that slows calls a hundredfold only the memory errors count, not what the rows say.
 memory_errors() { # PROGRAM VARIANT,... OPTIONS
     log=$logs/$1.memcheck.${2%%,*}.log wrong=""
-    timeout 300 "$sanitizer" --tool memcheck --target-processes all --log-file "$work/sanitizer.%p" \
+    timeout 600 "$sanitizer" --tool memcheck --target-processes all --log-file "$work/sanitizer.%p" \
         $(RANKS=1 starter "$1") $3 --variant "$2" --time-cap 0.001 >"$log" 2>&1 </dev/null
     status=$?
     cat "$work"/sanitizer.* >"$work/memory" 2>/dev/null
@@ -134,8 +134,9 @@ memory_of() { # PROGRAM
     done
     for options in "${cases[@]}"; do memory_errors "$1" "${variants[$options]}" "$options"; done
 }
+# Beside others a test takes several times as long as alone.
 device_test() { # SCRIPT
-    scripts/check.sh "$1" >"$work/check"
+    PROGRAM_TIMEOUT=480 TEST_TIMEOUT=${TEST_TIMEOUT:-1200} scripts/check.sh "$1" >"$work/check"
     sed '$d' "$work/check"
     tail -n 1 "$work/check" | awk '{ print $1, $3, $5 }' >"$work/counts"
 }

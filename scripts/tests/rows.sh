@@ -22,13 +22,14 @@ open_device() { # NAME
     needs_device
 }
 
-# Arguments of the program, or of mpirun. Leave the rows in $work/out and the exit status in $status.
+# Arguments of the program, or of mpirun. Leave the rows in $work/out and the exit status in $status. PROGRAM_TIMEOUT is
+# for who runs tests side by side.
 measure() {
-    timeout 120 "$program" "$@" >"$work/out" 2>"$work/err"
+    timeout "${PROGRAM_TIMEOUT:-120}" "$program" "$@" >"$work/out" 2>"$work/err"
     status=$?
 }
 launch() {
-    timeout 120 mpirun --oversubscribe --bind-to none "$@" >"$work/out" 2>"$work/err"
+    timeout "${PROGRAM_TIMEOUT:-120}" mpirun --oversubscribe --bind-to none "$@" >"$work/out" 2>"$work/err"
     status=$?
 }
 
