@@ -7,6 +7,11 @@
    in a group change nothing there (5.6 and 5.8). nccl-tests' loop, in turns in the same run, says 5.7.
    Of long messages registered buffers are the faster ones up to 128 MiB (283 to 294 GB/s of bus bandwidth), with 16
    channels for 24; symmetric ones stop at 256 GB/s, where plain ones get to 339 at 2 GiB.
+   Beside the timing loop of nccl-tests written anew (warm-up, 20 calls, or 20 launches of a graph of 20; one process a
+   GPU), launches of both in turn, medians of two and three, us, ours first. In graphs 8 B 5.60 and 5.72, 4 KiB 6.07 and
+   6.12, 64 KiB 6.88 and 7.02. One by one 64 MiB 249.8 and 247.5, 256 MiB 898.6 and 891.6, 1 GiB 3295 and 3234: at 1 GiB
+   launches of the same program differ by 1 to 2 % among themselves (ours 3249 to 3303, theirs 3222 to 3286).
+   Longer warm-up, other streams, zeros, and no polling of NVML left that as it is.
  * needs: nccl mpi
  */
 #include "collectives/lib/nccl_calls.h"
