@@ -2,7 +2,7 @@
    all_reduce.c. With --cache hot the harness captures many calls in a graph, as training frameworks do, which takes
    the launch off the host.
 
-   NOTES, seen on 2 H200 with NCCL 2.28.9, NVLink multicast off, fp32 sums out of place:
+   NOTES, seen on 2 H200 with NCCL 2.28, NVLink multicast off, fp32 sums out of place:
    In a graph 8 B take 5.6 us, 3.3 us in symmetric buffers, whose kernel is another one; registered buffers and 8 calls
    in a group change nothing there (5.6 and 5.8). nccl-tests' loop, in turns in the same run, says 5.7.
    Of long messages registered buffers are the faster ones up to 128 MiB (283 to 294 GB/s of bus bandwidth), with 16
