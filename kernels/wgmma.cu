@@ -246,11 +246,12 @@ static void setup_throughput_one(struct run *run) {
     setup_on(run, 1);
 }
 
-/* On all multiprocessors and with the widest shape long enough to see the power that it takes. */
+/* On all multiprocessors, with the widest dense shape, long enough to see the power that random data and zeros take. */
 static const struct device_samples *sample(struct run *run, const struct device_clock *clock) {
     const double power_seconds = 0.2;
-    bool watched = run->preset != PRESET_SMOKE && run->value[AXIS_N] == N_MAX &&
-                   clock->blocks >= (unsigned)device_attribute(run, cudaDevAttrMultiProcessorCount);
+    bool plain = run->value[AXIS_A_FROM] == A_SHARED && run->value[AXIS_SPARSITY] == DENSE;
+    bool watched = run->preset != PRESET_SMOKE && run->value[AXIS_N] == N_MAX && plain &&
+                   clock->blocks == (unsigned)device_attribute(run, cudaDevAttrMultiProcessorCount);
     return watched ? device_clock_sample_for(run, clock, launch_throughput, power_seconds)
                    : device_clock_sample(run, clock, launch_throughput);
 }
