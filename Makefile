@@ -228,7 +228,7 @@ uninstall:
 define help_text
 make bench       build every program into $(BUILD)/bin (the default)
 make check       build and run the tests
-make check-gpu   everything that needs a device: JOBS=6 (parts at a time; a half of the cores, six at most on one device)
+make check-gpu   everything that needs a device: JOBS=6 (parts at a time; half the cores, six on one device)
 make asan        the tests under the address and undefined-behaviour sanitizers, in $(BUILD)-asan
 make baseline    record five launches as this machine's baseline: PRESET=quick ONLY=suite LAUNCHES=5 REPLACE=1
 make gate        measure and compare: BASELINE=folder or AGAINST=checkout, LIMITS=file, OUT=folder, as above

@@ -178,7 +178,7 @@ void bench_report_samples(struct run *run, enum metric metric, double amount, co
 void bench_report_plain(struct run *run, enum metric metric, double value, struct limit limit);
 
 /* For measure variants that compare: samples of `call` as the harness takes them of a variant's run (warm-up, pacing,
-   stopping rule), in at most about `cap` seconds. *seconds is one sample each, of one call, to be freed by the caller. */
+   stopping rule), in at most about `cap` seconds. *seconds is one sample each, of one call; the caller frees it. */
 size_t bench_time_call(struct run *run, void (*call)(struct run *run), double cap, double **seconds);
 
 /* Helpers for the callbacks. */
@@ -193,7 +193,7 @@ void bench_add_rate(struct work *work, enum metric metric, double amount, struct
 struct limit limit_memory_bandwidth(const struct run *run);
 struct limit limit_flop_rate(const struct run *run, enum dtype dtype);
 struct limit limit_link_bandwidth(const struct run *run); /* one device to its peers, one direction; host: memory / 2 */
-struct limit limit_network_bandwidth(const struct run *run); /* of a node, one direction: --network-rate, or its ports */
+struct limit limit_network_bandwidth(const struct run *run); /* of a node, one way: --network-rate, or its ports */
 
 /* Host programs' own errors: prints file, line, expression and ends the measurement as failed. */
 #define BENCH_CHECK(run, expression)                                                                                   \

@@ -70,7 +70,7 @@ void blocks_release(struct session *session);
 double blocks_held(const struct session *session);
 /* timing.c */
 void sampling_begin(struct session *session); /* warms up */
-void sampling_round(struct session *session); /* takes a tenth of what the time cap allows at most, in turn a hundredth */
+void sampling_round(struct session *session); /* takes at most a tenth of the time cap, in turn a hundredth */
 void sampling_drop_half(struct session *session); /* the first, as warm-up */
 void sampling_admit_cap(struct session *session); /* says so in the row where the cap ended it */
 void take_samples(struct session *session, double *seconds, size_t count, size_t calls); /* on every rank */

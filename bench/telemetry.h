@@ -16,7 +16,7 @@ struct telemetry {
 };
 bool telemetry_open(const char *pci_address); /* false: no NVML or no such device */
 void telemetry_reset(void);
-void telemetry_poll(void);                    /* for a waiting loop: a reading a millisecond at most, and a tenth of the time */
+void telemetry_poll(void);                    /* for a waiting loop: once a millisecond at most, a tenth of the time */
 void telemetry_read(struct telemetry *telemetry);
 int telemetry_link_count(void);               /* active NVLinks of the opened device, -1: unknown */
 double telemetry_link_rate(void);             /* bytes/s of one link, one direction; 0: unknown */

@@ -1,5 +1,5 @@
-/* turns.c: measurements side by side: all are set up and checked, then timed in turn, so that each finds the device as hot
-   as the others do. Most often there is one. */
+/* turns.c: measurements side by side: all are set up and checked, then timed in turn, so that each finds the device as
+   hot as the others do. Most often there is one. */
 #include "session.h"
 #include "telemetry.h"
 

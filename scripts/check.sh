@@ -64,8 +64,8 @@ run() {
     fi
 }
 
-# A test that is stopped leaves nothing behind. What timeout starts, here and inside tests, has a group of its own, which
-# no signal from the terminal reaches.
+# A test that is stopped leaves nothing behind. What timeout starts, here and inside tests, has a group of its own,
+# which no signal from the terminal reaches.
 stop() { # EXIT STATUS
     trap '' INT TERM HUP
     # shellcheck disable=SC2046

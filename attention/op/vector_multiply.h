@@ -1,5 +1,5 @@
-/* vector_multiply.h: the products of the tiled operators on the host. One vector holds LANES tokens of a tile, a tile is
-   TILE_VECTORS vectors wide; what belongs to a tile is kept transposed, [row][token], so that every product is one loop,
+/* vector_multiply.h: the products of the tiled operators on the host. One vector holds LANES tokens of a tile, a tile
+   is TILE_VECTORS vectors wide; what belongs to it is kept transposed, [row][token], so that every product is one loop,
    accumulator[row][vector] += splat(operand[row]) * vector, with the rows of the other operand read in place.
 
    Where the processor has dot products of bf16 pairs (VECTOR_PAIRS), an element may be a pair of bf16 in the 32 bits of
