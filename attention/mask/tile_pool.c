@@ -105,7 +105,8 @@ static uint64_t reserve(struct mask_tiles *tiles, uint64_t bytes) {
 struct mask_tiles *tile_parts_pack(const struct tile_parts *parts) {
     const struct mask *mask = parts->mask;
     int64_t heads = mask_most(1, mask->heads);
-    int64_t query_tiles = (mask->queries + parts->tile_queries - 1) / parts->tile_queries;
+    bool gathered = parts->step > 0;
+    int64_t query_tiles = gathered ? parts->lines : (mask->queries + parts->tile_queries - 1) / parts->tile_queries;
     int64_t key_tiles = (mask->keys + parts->tile_keys - 1) / parts->tile_keys;
     bool by_query = parts->walk == MASK_BY_QUERY;
     struct mask_tiles tiles = {.queries = mask->queries,
@@ -115,6 +116,7 @@ struct mask_tiles *tile_parts_pack(const struct tile_parts *parts) {
                                .tile_keys = (int32_t)parts->tile_keys,
                                .heads = (int32_t)heads,
                                .lines = (int32_t)(by_query ? query_tiles : key_tiles),
+                               .step = (int32_t)parts->step,
                                .entry_count = parts->begin[heads * query_tiles],
                                .full_count = (int32_t)parts->full_count,
                                .range_count = (int32_t)parts->ranges->count,
@@ -122,12 +124,16 @@ struct mask_tiles *tile_parts_pack(const struct tile_parts *parts) {
     uint64_t lines = (uint64_t)heads * (uint64_t)tiles.lines, entries = (uint64_t)tiles.entry_count;
     size_t range_bytes = (size_t)parts->ranges->count * parts->ranges->item_bytes;
     size_t bits_bytes = (size_t)parts->bits->count * parts->bits->item_bytes;
+    size_t line_bytes = gathered ? (size_t)parts->lines * sizeof(struct mask_line) : 0;
+    size_t run_bytes = gathered ? (size_t)tiles.entry_count * (size_t)(parts->tile_keys / MASK_TILE_RUN) * 4 : 0;
     reserve(&tiles, sizeof(tiles));
     tiles.begin_at = reserve(&tiles, (lines + 1) * sizeof(int32_t));
     tiles.entry_at = reserve(&tiles, entries * sizeof(struct mask_tile));
     tiles.range_at = reserve(&tiles, range_bytes);
     tiles.bits_at = reserve(&tiles, bits_bytes);
     tiles.order_at = reserve(&tiles, lines * sizeof(int32_t));
+    tiles.line_at = reserve(&tiles, line_bytes);
+    tiles.run_at = reserve(&tiles, run_bytes);
     struct mask_tiles *packed = calloc(1, tiles.bytes);
     if (!packed) return NULL;
     *packed = tiles;
@@ -135,6 +141,8 @@ struct mask_tiles *tile_parts_pack(const struct tile_parts *parts) {
     struct mask_tile *entry = (struct mask_tile *)mask_tiles_entry(packed);
     copy((void *)mask_tiles_range(packed), parts->ranges->item, range_bytes);
     copy((void *)mask_tiles_bits(packed), parts->bits->item, bits_bytes);
+    copy((void *)mask_tiles_line(packed), parts->line, line_bytes);
+    copy((void *)mask_tiles_run(packed), parts->run, run_bytes);
     if (by_query) {
         copy(begin, parts->begin, (lines + 1) * sizeof(int32_t));
         copy(entry, parts->entry, entries * sizeof(struct mask_tile));

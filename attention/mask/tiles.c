@@ -177,7 +177,45 @@ static struct mask_tile_range range_of(const struct builder *builder, const stru
                                     (int16_t)high,      high_moves,       {0, 0}};
 }
 
-static void add_entry(struct builder *builder, int64_t key_tile, enum mask_tile_form form, int64_t index) {
+/* The quarters that a range of keys of some rows touches, `half` being 0 or 1 for the tile's first or second rows. */
+static unsigned parts_of_keys(const struct builder *builder, int64_t begin, int64_t end, int half) {
+    int64_t middle = builder->tile_keys / 2;
+    if (begin >= end) return 0;
+    return (unsigned)((begin < middle ? 1 : 0) | (end > middle ? 2 : 0)) << 2 * half;
+}
+
+/* What the rows of a half see of one piece is one range, from the first row's first key to the last row's last. */
+static unsigned parts_of_range(const struct builder *builder, const struct mask_tile_range *range) {
+    int64_t middle = builder->tile_queries / 2;
+    unsigned parts = 0;
+    for (int half = 0; half < 2; half++) {
+        int64_t first = mask_most(range->row_begin, half ? middle : 0);
+        int64_t last = mask_least(range->row_end, half ? builder->tile_queries : middle) - 1;
+        if (first > last) continue;
+        int64_t low = mask_most(range->low + range->low_slope * first, 0);
+        int64_t high = mask_least(range->high + range->high_slope * last, builder->tile_keys);
+        parts |= parts_of_keys(builder, low, high, half);
+    }
+    return parts;
+}
+
+static unsigned parts_of_bits(const struct builder *builder, const uint32_t *bits) {
+    int64_t words = mask_tile_words(builder->tile_keys);
+    unsigned parts = 0;
+    for (int64_t row = 0; row < builder->tile_queries; row++)
+        for (int64_t word = 0; word < words; word++) {
+            uint32_t some = bits[row * words + word];
+            if (some == 0) continue;
+            int64_t first = word * 32 + __builtin_ctz(some), last = word * 32 + 31 - __builtin_clz(some);
+            int half = row >= builder->tile_queries / 2;
+            /* a word across the middle whose ones lie on both sides of it counts for both */
+            parts |= parts_of_keys(builder, first, first + 1, half) | parts_of_keys(builder, last, last + 1, half);
+        }
+    return parts;
+}
+
+static void add_entry(struct builder *builder, int64_t key_tile, enum mask_tile_form form, unsigned parts,
+                      int64_t index) {
     if (builder->entry_count == builder->entry_room) {
         int64_t room = mask_most(256, 2 * builder->entry_room);
         struct mask_tile *moved = realloc(builder->entry, (size_t)room * sizeof(*moved));
@@ -187,8 +225,9 @@ static void add_entry(struct builder *builder, int64_t key_tile, enum mask_tile_
         builder->entry_room = room;
     }
     builder->full_count += form == MASK_TILE_FULL;
-    builder->failed |= index < 0 || index >= INT64_C(1) << 30;
-    builder->entry[builder->entry_count++] = (struct mask_tile){(int32_t)key_tile, (uint32_t)index << 2 | form};
+    builder->failed |= index < 0 || index >= INT64_C(1) << (32 - MASK_TILE_INDEX_AT);
+    builder->entry[builder->entry_count++] = (struct mask_tile){
+        (int32_t)key_tile, (uint32_t)index << MASK_TILE_INDEX_AT | parts << MASK_TILE_PARTS_AT | form};
 }
 
 /* Slots become entries, and empty again. */
@@ -197,13 +236,15 @@ static void finish_tile(struct builder *builder) {
     for (int64_t tile = builder->first_slot; tile <= builder->last_slot && !builder->failed; tile++) {
         struct slot *slot = &builder->slot[tile];
         if (slot->area == whole) {
-            add_entry(builder, tile, MASK_TILE_FULL, 0);
+            add_entry(builder, tile, MASK_TILE_FULL, 15, 0);
         } else if (slot->pieces == 1) {
             struct mask_tile_range range = range_of(builder, &slot->first, tile);
-            add_entry(builder, tile, MASK_TILE_RANGE, tile_pool_find(&builder->ranges, &range));
+            add_entry(builder, tile, MASK_TILE_RANGE, parts_of_range(builder, &range),
+                      tile_pool_find(&builder->ranges, &range));
         } else if (slot->pieces > 1) {
             const uint32_t *picture = builder->picture + slot->picture * builder->tile_words;
-            add_entry(builder, tile, MASK_TILE_BITS, tile_pool_find(&builder->bits, picture));
+            add_entry(builder, tile, MASK_TILE_BITS, parts_of_bits(builder, picture),
+                      tile_pool_find(&builder->bits, picture));
         }
         *slot = (struct slot){.picture = -1};
     }

@@ -19,9 +19,18 @@
      MASK_TILE_BITS    anything else: bit k % 32 of word [r][k / 32] of bits[index], tile_queries x tile_keys bits,
                        rows of mask_tile_words words.
 
-   Rows beyond the last query see nothing in the last two, keys beyond the last are never seen. Ranges and bits are
-   stored once each, however many entries share them: a causal mask has one range or two, a strided one a few bit tiles.
+   `parts` says which quarters of the tile hold any pair: bit 2 * (row >= tile_queries / 2) + (key >= tile_keys / 2), so
+   that a kernel whose units are half as long leaves out what is not there.
+   Rows beyond the last query see nothing in the last two forms, keys beyond the last are never seen. Ranges and bits
+   are stored once each, however many entries share them: a causal mask has one range or two, a strided one a few bit tiles.
    `order` holds the lines by falling number of entries, for a queue that starts with the longest.
+
+   mask_tiles_gather makes a plan by query with `step` > 0, whose tiles are gathered for masks that scatter what they
+   allow. The rows of a line are the queries first + step r of line[l], r < count; every query is in one line. The keys
+   of entry e are tile_keys / 8 runs of eight: run[e][..] = first, first + 1, ..; or where it is negative ~first,
+   ~first + step, .. with the plan's step; run[e] = keys holds nothing. `tile` is the first key if the runs that hold something
+   follow one another, else -1. All lies within the tokens or, in plain runs, beyond the last. Forms, parts, bits and
+   order are as above.
 
    A tile that several pieces touch is one entry, full if together they fill it. Forms, bits and ranges are by row and
    key in both walks. Building costs O(pieces x tiles they touch). */
@@ -37,13 +46,17 @@ extern "C" {
 enum { MASK_TILE_MAX = 1024 };
 enum mask_walk { MASK_BY_QUERY, MASK_BY_KEY };
 enum mask_tile_form { MASK_TILE_FULL, MASK_TILE_RANGE, MASK_TILE_BITS };
+enum { MASK_TILE_RUN = 8, MASK_TILE_PARTS_AT = 2, MASK_TILE_INDEX_AT = 6 };
 
 struct mask_tile {
     int32_t tile;   /* of keys, or of queries in MASK_BY_KEY */
-    uint32_t where; /* form in the low 2 bits, index above: see mask_tile_form, mask_tile_index */
+    uint32_t where; /* form in the low 2 bits, parts in the next 4, index above: see mask_tile_form */
 };
 struct mask_tile_range { /* 16 bytes, one vector load */
     int16_t row_begin, row_end, low, low_slope, high, high_slope, unused[2];
+};
+struct mask_line {
+    int32_t first, step, count;
 };
 struct mask_tiles {
     uint64_t bytes; /* of all, this header included */
@@ -52,14 +65,17 @@ struct mask_tiles {
     int32_t tile_queries, tile_keys; /* tokens */
     int32_t heads;                   /* of the mask: 1 or those of its grid */
     int32_t lines;                   /* tiles of queries, or of keys, of one head */
+    int32_t step;                    /* of gathered tiles; 0: a plan of plain ones */
     int32_t entry_count, full_count, range_count, bits_count;
-    uint64_t begin_at, entry_at, range_at, bits_at, order_at; /* bytes from here, multiples of 16 */
+    uint64_t begin_at, entry_at, range_at, bits_at, order_at, line_at, run_at; /* bytes from here, multiples of 16 */
 };
 
 /* A plan for malloc's free. tile_queries and tile_keys: 1 .. MASK_TILE_MAX. NULL: out of
    memory, or more than 2^31 - 1 entries. */
 struct mask_tiles *mask_tiles_new(const struct mask *mask, int64_t tile_queries, int64_t tile_keys,
                                   enum mask_walk walk);
+/* The same by query with gathered tiles; tile_keys: a multiple of 32. Costs O(pairs / 8). */
+struct mask_tiles *mask_tiles_gather(const struct mask *mask, int64_t tile_queries, int64_t tile_keys);
 /* A copy on the current device, for cudaFree through mask_tiles_device_free; only with CUDA. NULL: a reason
    (REASON_SIZE bytes). Allocates and synchronizes: for an operator's prepare. */
 struct mask_tiles *mask_tiles_to_device(const struct mask_tiles *tiles, char *reason);
@@ -84,11 +100,20 @@ MASK_INLINE const uint32_t *mask_tiles_bits(const struct mask_tiles *tiles) {
 MASK_INLINE const int32_t *mask_tiles_order(const struct mask_tiles *tiles) { /* heads * lines */
     return (const int32_t *)((const char *)tiles + tiles->order_at);
 }
+MASK_INLINE const struct mask_line *mask_tiles_line(const struct mask_tiles *tiles) { /* lines, where step > 0 */
+    return (const struct mask_line *)((const char *)tiles + tiles->line_at);
+}
+MASK_INLINE const int32_t *mask_tiles_run(const struct mask_tiles *tiles) { /* entry_count * tile_keys / 8, likewise */
+    return (const int32_t *)((const char *)tiles + tiles->run_at);
+}
 MASK_INLINE enum mask_tile_form mask_tile_form(struct mask_tile entry) {
     return (enum mask_tile_form)(entry.where & 3);
 }
 MASK_INLINE uint32_t mask_tile_index(struct mask_tile entry) {
-    return entry.where >> 2;
+    return entry.where >> MASK_TILE_INDEX_AT;
+}
+MASK_INLINE unsigned mask_tile_parts(struct mask_tile entry) {
+    return entry.where >> MASK_TILE_PARTS_AT & 15;
 }
 /* Does row `row` of the tile see its key `key`, both counted from the tile's first? The tests of all forms in one. */
 MASK_INLINE bool mask_tile_allows(const struct mask_tiles *tiles, struct mask_tile entry, int row, int key) {

@@ -32,16 +32,20 @@ static void paint(const struct mask_tiles *tiles, int64_t head, unsigned char *s
             int64_t query = (int64_t)(by_query ? line : entry.tile) * tiles->tile_queries;
             int64_t key = (int64_t)(by_query ? entry.tile : line) * tiles->tile_keys;
             bool any = false;
+            unsigned parts = full ? 15 : 0;
             for (int row = 0; row < tiles->tile_queries; row++)
                 for (int column = 0; column < tiles->tile_keys; column++) {
                     bool allowed = mask_tile_allows(tiles, entry, row, column);
                     any |= allowed;
+                    if (allowed)
+                        parts |= 1u << (2 * (row >= tiles->tile_queries / 2) + (column >= tiles->tile_keys / 2));
                     if (query + row < tiles->queries && key + column < tiles->keys)
                         seen[(query + row) * tiles->keys + key + column] = allowed;
                     else
                         assert_true(!allowed || (full && key + column < tiles->keys));
                 }
             assert_true(any);
+            assert_int_equal(mask_tile_parts(entry), parts);
         }
 }
 
@@ -58,6 +62,69 @@ static void check_order(const struct mask_tiles *tiles) {
     }
     assert_int_equal(begin[lines], tiles->entry_count);
     free(met);
+}
+
+/* The key that column `column` of an entry of a gathered plan stands for; -1: none. */
+static int64_t key_of(const struct mask_tiles *tiles, int32_t entry, int column) {
+    int32_t run = mask_tiles_run(tiles)[entry * (tiles->tile_keys / MASK_TILE_RUN) + column / MASK_TILE_RUN];
+    int64_t number = column % MASK_TILE_RUN, key = run >= 0 ? run + number : ~run + number * tiles->step;
+    assert_in_range(run >= 0 ? run : ~run, 0, tiles->keys);
+    assert_true(run >= 0 || key < tiles->keys);
+    int32_t first = mask_tiles_entry(tiles)[entry].tile;
+    if (first >= 0 && run != tiles->keys) assert_int_equal(key, first + column);
+    return key < tiles->keys ? key : -1;
+}
+
+/* One entry of a gathered plan; every pair at most once. */
+static void paint_gathered(const struct mask_tiles *tiles, const struct mask_line *line, int32_t at,
+                           unsigned char *seen) {
+    struct mask_tile entry = mask_tiles_entry(tiles)[at];
+    unsigned parts = 0;
+    for (int row = 0; row < tiles->tile_queries; row++)
+        for (int column = 0; column < tiles->tile_keys; column++) {
+            bool allowed = mask_tile_allows(tiles, entry, row, column);
+            int64_t key = key_of(tiles, at, column), query = line->first + line->step * row;
+            if (row >= line->count) {
+                assert_true(!allowed || mask_tile_form(entry) == MASK_TILE_FULL);
+                continue;
+            }
+            if (!allowed) continue;
+            assert_in_range(key, 0, tiles->keys - 1);
+            assert_in_range(query, 0, tiles->queries - 1);
+            assert_int_equal(seen[query * tiles->keys + key], 0);
+            seen[query * tiles->keys + key] = 1;
+            parts |= 1u << (2 * (row >= tiles->tile_queries / 2) + (column >= tiles->tile_keys / 2));
+        }
+    assert_true(parts != 0);
+    assert_int_equal(mask_tile_parts(entry), parts);
+}
+
+static void check_gathered(const struct mask *mask, int64_t tile_queries, int64_t tile_keys) {
+    struct mask_tiles *tiles = mask_tiles_gather(mask, tile_queries, tile_keys);
+    size_t pairs = (size_t)(mask->queries * mask->keys);
+    unsigned char *seen = malloc(pairs), *met = calloc((size_t)mask->queries, 1);
+    assert_non_null(tiles);
+    assert_non_null(seen);
+    assert_non_null(met);
+    for (int32_t i = 0; i < tiles->lines; i++)
+        for (int32_t row = 0; row < mask_tiles_line(tiles)[i].count; row++)
+            met[mask_tiles_line(tiles)[i].first + mask_tiles_line(tiles)[i].step * row]++;
+    for (int64_t query = 0; query < mask->queries; query++) assert_int_equal(met[query], 1);
+    for (int64_t head = 0; head < mask->heads; head++) {
+        const int32_t *begin = mask_tiles_begin(tiles) + head * tiles->lines;
+        memset(seen, 0, pairs);
+        for (int32_t line = 0; line < tiles->lines; line++)
+            for (int32_t i = begin[line]; i < begin[line + 1]; i++)
+                paint_gathered(tiles, mask_tiles_line(tiles) + line, i, seen);
+        for (int64_t query = 0; query < mask->queries; query++)
+            for (int64_t key = 0; key < mask->keys; key++)
+                if (seen[query * mask->keys + key] != mask_allows(mask, head, query, key))
+                    fail_msg("%s, %d x %d, gathered tiles %d x %d: head %d, query %d, key %d", mask_words[mask->name],
+                             (int)mask->queries, (int)mask->keys, (int)tile_queries, (int)tile_keys, (int)head,
+                             (int)query, (int)key);
+    }
+    check_order(tiles);
+    free(seen), free(met), free(tiles);
 }
 
 static void check_plan(const struct mask *mask, int64_t tile_queries, int64_t tile_keys, enum mask_walk walk) {
@@ -118,8 +185,34 @@ static void test_every_mask(void **state) {
             check_area(mask);
             check_plan(mask, tiles[shape][0], tiles[shape][1], MASK_BY_QUERY);
             check_plan(mask, tiles[shape][0], tiles[shape][1], MASK_BY_KEY);
+            check_gathered(mask, tiles[shape][0], tiles[shape][1]);
             mask_free(mask);
         }
+}
+
+/* Masks whose queries stand apart in a gathered plan, where their step divides the tokens; and what gathering is for:
+   few tiles. */
+static void test_gathered(void **state) {
+    (void)state;
+    static const struct {
+        enum mask_name name;
+        int64_t tokens, globals, window;
+        double waste;
+    } cases[] = {{MASK_longformer, 640, 10, 100, 6},  {MASK_longformer, 4096, 32, 1024, 1.5},
+                 {MASK_dilated_band, 900, 0, 130, 3.1}, {MASK_dilated_band, 1022, 0, 1000, 1.3},
+                 {MASK_fixed, 2048, 0, 0, 1.4},       {MASK_bigbird, 1600, 0, 0, 1.7}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct mask_recipe recipe = mask_recipe(cases[i].name, cases[i].tokens, cases[i].tokens);
+        recipe.globals = cases[i].globals;
+        recipe.window = cases[i].window;
+        struct mask *mask = make(&recipe);
+        check_gathered(mask, 128, 128);
+        struct mask_tiles *tiles = mask_tiles_gather(mask, 128, 128);
+        double waste = (double)tiles->entry_count * 128 * 128 / (double)mask_area(mask);
+        if (waste > cases[i].waste) fail_msg("%s: %.2f times its area", mask_words[cases[i].name], waste);
+        if (cases[i].globals || cases[i].name == MASK_dilated_band) assert_true(tiles->step > 1);
+        free(tiles), mask_free(mask);
+    }
 }
 
 /* Block documents have blocks of 1024: lengths beyond one. */
@@ -226,7 +319,7 @@ static void test_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_mask), cmocka_unit_test(test_long_documents),
+        cmocka_unit_test(test_every_mask), cmocka_unit_test(test_gathered), cmocka_unit_test(test_long_documents),
         cmocka_unit_test(test_lists_of_pieces), cmocka_unit_test(test_sharing),
         cmocka_unit_test(test_documents), cmocka_unit_test(test_kept),
     };
