@@ -9,12 +9,15 @@
 #include <stdint.h>
 
 #include "attention/mask/tiles.h"
+#include "flash_work.h"
 #include "score_options.h"
 
-/* A query tile of one head: its keys are entry[entry_begin .. entry_end - 1]. */
-struct flash_work {
-    int first_query, batch_head; /* batch * heads + head */
-    int entry_begin, entry_end;
+/* Maps for runs of gathered tiles, in boxes of eight tokens, or of several runs together: of tokens one after the
+   other, and, stepped, of tokens `step` apart, in maps that see `step` tokens as one row: (remainder * stride + head_dim,
+   quotient, head, batch). */
+enum { FLASH_BOXES = 2, FLASH_RUNS_TOGETHER = 4 };
+struct flash_boxes {
+    CUtensorMap key, value, key_stepped, value_stepped;
 };
 
 struct flash_arguments {
@@ -31,6 +34,12 @@ struct flash_arguments {
     int work_count, queries, heads, group;
     float factor; /* scale / log 2 */
     struct score_options options;
+    /* Gathered plans: step > 0; else not used. query_stepped: as boxes' maps, boxes of the queries of a tile. */
+    struct flash_boxes boxes[FLASH_BOXES];
+    CUtensorMap query_stepped;
+    const struct mask_line *line;
+    const int32_t *run;
+    int step, query_row, key_row, value_row; /* row strides */
 };
 
 #endif

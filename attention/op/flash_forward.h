@@ -3,160 +3,18 @@
 #ifndef ATTENTION_FLASH_FORWARD_H
 #define ATTENTION_FLASH_FORWARD_H
 
-#include "flash_rows.h"
-
-enum { FLASH_SHARED_MAX = 227 * 1024, FLASH_WORK_SLOTS = 2 };
-
-/* STAGES: key tiles, and as many value tiles, in shared memory. CONTINUE: the first scores of a query tile are made
-   while the last values of the one before are added up; costs registers. OPTIONS: struct score_options counts. */
-#define FLASH_TEMPLATE                                                                                                 \
-    template <typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE, bool OPTIONS>
-#define FLASH_ARGUMENTS element, HEAD_DIM, TILE_KEYS, WARPGROUPS, STAGES, CONTINUE, OPTIONS
-
-FLASH_TEMPLATE struct flash_tiles {
-    static constexpr int CHUNKS = (HEAD_DIM + CHUNK - 1) / CHUNK, QUERIES = WARPGROUPS * WGMMA_M;
-    static constexpr int QUERY_BYTES = CHUNKS * QUERIES * CHUNK_BYTES, KEY_BYTES = CHUNKS * TILE_KEYS * CHUNK_BYTES;
-    static constexpr int FIXED_BYTES = 2 * STAGES * KEY_BYTES + 2 * WGMMA_TILE_ALIGNMENT; /* with barriers, alignment */
-    /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. */
-    static constexpr int QUERY_SLOTS = FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
-    static constexpr int SHARED_BYTES = FIXED_BYTES + QUERY_SLOTS * QUERY_BYTES;
-    static constexpr int THREADS = (WARPGROUPS + 1) * WGMMA_THREADS;
-};
-
-template <int STAGES> struct flash_barriers {
-    uint64_t query_full[2], query_empty[2], output_full[2];
-    uint64_t key_full[STAGES], key_empty[STAGES], value_full[STAGES], value_empty[STAGES];
-    uint64_t work_full[FLASH_WORK_SLOTS], work_empty[FLASH_WORK_SLOTS];
-    struct flash_work work[FLASH_WORK_SLOTS];
-};
+#include "flash_products.h"
 
 #if WGMMA_BUILT
-/* One thread takes the work, a query tile ahead of the products, and fetches its queries. The first tile of a block is
-   its own number, the others go to who comes first; first_query < 0 says that there are no more. The last block to end
-   leaves the numbers as the next launch needs them. */
-FLASH_TEMPLATE
-static __device__ void flash_fetch_queries(const struct flash_arguments *arguments, char *query,
-                                           struct flash_barriers<STAGES> *barriers) {
-    using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    unsigned index = blockIdx.x, query_count = 0;
-    for (unsigned tile = 0;; tile++) {
-        unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
-        barrier_wait(&barriers->work_empty[slot], (tile / FLASH_WORK_SLOTS & 1) ^ 1);
-        if (tile > 0) index = gridDim.x + atomicAdd(&arguments->taken[0], 1);
-        struct flash_work work = {-1, 0, 0, 0};
-        if (index < (unsigned)arguments->work_count) work = arguments->work[index];
-        barriers->work[slot] = work;
-        barrier_arrive(&barriers->work_full[slot]);
-        if (work.first_query < 0) break;
-        if (work.entry_begin == work.entry_end) continue;
-        barrier_wait(&barriers->query_empty[query_slot], (query_count++ / tiles::QUERY_SLOTS & 1) ^ 1);
-        flash_load(query + query_slot * tiles::QUERY_BYTES, &arguments->query, tiles::CHUNKS, tiles::QUERIES,
-                   work.first_query, work.batch_head % arguments->heads, work.batch_head / arguments->heads,
-                   &barriers->query_full[query_slot]);
-    }
-    if (atomicAdd(&arguments->taken[1], 1) != gridDim.x - 1) return;
-    arguments->taken[0] = 0;
-    arguments->taken[1] = 0;
-}
-
-/* Another thread fetches keys and values in the order of their use, as far ahead as there is room: key 0, key 1, value
-   0, key 2, value 1, .. */
-FLASH_TEMPLATE
-static __device__ void flash_fetch_keys(const struct flash_arguments *arguments, char *key, char *value,
-                                        struct flash_barriers<STAGES> *barriers) {
-    using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    unsigned count = 0; /* key tiles fetched; of values one less within a query tile */
-    for (unsigned tile = 0;; tile++) {
-        unsigned slot = tile % FLASH_WORK_SLOTS;
-        barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
-        struct flash_work work = barriers->work[slot];
-        barrier_arrive(&barriers->work_empty[slot]);
-        if (work.first_query < 0) return;
-        int batch = work.batch_head / arguments->heads, head = work.batch_head % arguments->heads / arguments->group;
-        int first_value = 0;
-        for (int i = work.entry_end - 1; i >= work.entry_begin - 1; i--) {
-            bool more = i >= work.entry_begin;
-            int first_key = more ? arguments->entry[i].tile * TILE_KEYS : 0;
-            if (more) {
-                unsigned stage = count % STAGES;
-                barrier_wait(&barriers->key_empty[stage], (count++ / STAGES & 1) ^ 1);
-                flash_load(key + stage * tiles::KEY_BYTES, &arguments->key, tiles::CHUNKS, TILE_KEYS, first_key, head,
-                           batch, &barriers->key_full[stage]);
-            }
-            if (i < work.entry_end - 1) {
-                unsigned value_count = count - (more ? 2 : 1), stage = value_count % STAGES;
-                barrier_wait(&barriers->value_empty[stage], (value_count / STAGES & 1) ^ 1);
-                flash_load(value + stage * tiles::KEY_BYTES, &arguments->value, tiles::CHUNKS, TILE_KEYS, first_value,
-                           head, batch, &barriers->value_full[stage]);
-            }
-            first_value = first_key;
-        }
-    }
-}
-
-/* A third thread copies finished tiles from where their queries lay to memory, and then lets new queries come. */
-FLASH_TEMPLATE
-static __device__ void flash_deliver(const struct flash_arguments *arguments, const char *query,
-                                     struct flash_barriers<STAGES> *barriers) {
-    using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    unsigned query_count = 0;
-    for (unsigned tile = 0;; tile++) {
-        unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
-        barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
-        struct flash_work work = barriers->work[slot];
-        barrier_arrive(&barriers->work_empty[slot]);
-        if (work.first_query < 0) return;
-        if (work.entry_begin == work.entry_end) continue;
-        barrier_wait(&barriers->output_full[query_slot], query_count++ / tiles::QUERY_SLOTS & 1);
-        for (int chunk = 0; chunk < tiles::CHUNKS; chunk++)
-            tensor_store_4d(&arguments->output_map, chunk * CHUNK, work.first_query,
-                            work.batch_head % arguments->heads, work.batch_head / arguments->heads,
-                            query + query_slot * tiles::QUERY_BYTES + chunk * tiles::QUERIES * CHUNK_BYTES);
-        bulk_store_wait<0>();
-        barrier_arrive(&barriers->query_empty[query_slot]);
-    }
-}
-
-/* A warpgroup's share, 64 rows of each query tile, in registers: the probabilities of one key tile, the sums of those
-   before it, and room for the scores of the one after it. */
-FLASH_TEMPLATE struct flash_share {
-    const struct flash_arguments *arguments;
-    struct flash_barriers<STAGES> *barriers;
-    unsigned query_tile, key_tile, value_tile; /* low words of the descriptors of the first of each in shared memory */
-    int row, first_query, head;
-    unsigned query_slot, count, stage; /* count: key tiles before the one whose probabilities are held */
-    float output[HEAD_DIM / 2], score[TILE_KEYS / 2], correction[2];
-    uint32_t probability[TILE_KEYS / 16][4];
-    struct flash_rows rows;
-};
-
-FLASH_TEMPLATE
-static __device__ __forceinline__ void flash_multiply_keys(struct flash_share<FLASH_ARGUMENTS> &share) {
-    using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    unsigned query = share.query_tile + share.query_slot * flash_step(tiles::QUERY_BYTES);
-    unsigned key = share.key_tile + share.stage * flash_step(tiles::KEY_BYTES);
-    wgmma_hold(share.score);
-    wgmma_fence();
-#pragma unroll
-    for (int step = 0; step < HEAD_DIM / 16; step++)
-        product_ss(share.score,
-                   flash_descriptor(query, step / 4 * tiles::QUERIES * CHUNK_BYTES + step % 4 * WGMMA_K_BYTES),
-                   flash_descriptor(key, step / 4 * TILE_KEYS * CHUNK_BYTES + step % 4 * WGMMA_K_BYTES), step > 0,
-                   element());
-    wgmma_commit();
-}
-
-FLASH_TEMPLATE
-static __device__ __forceinline__ void flash_multiply_values(struct flash_share<FLASH_ARGUMENTS> &share, unsigned stage,
-                                                             bool accumulate) {
-    unsigned value = share.value_tile + stage * flash_step(flash_tiles<FLASH_ARGUMENTS>::KEY_BYTES);
-    wgmma_hold(share.output);
-    wgmma_fence();
-#pragma unroll
-    for (int step = 0; step < TILE_KEYS / 16; step++)
-        product_rs(share.output, share.probability[step], flash_descriptor(value, step * 16 * CHUNK_BYTES),
-                   accumulate || step > 0, element());
-    wgmma_commit();
+template <int COLUMNS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
+          bool OPTIONS, bool SPARSE>
+static __device__ __forceinline__ void flash_take_columns(struct flash_share<FLASH_ARGUMENTS> &share,
+                                                          struct mask_tile entry, int first, float (&correction)[2]) {
+    float(&score)[COLUMNS / 2] = *(float(*)[COLUMNS / 2]) & share.score;
+    if (mask_tile_form(entry) != MASK_TILE_FULL)
+        flash_mask<COLUMNS, TILE_KEYS, flash_tiles<FLASH_ARGUMENTS>::QUERIES>(score, share.arguments, entry.where,
+                                                                             share.row, first);
+    flash_softmax<COLUMNS>(score, &share.rows, share.arguments->factor, correction);
 }
 
 /* Scores that have come, of key tile `entry`, become exponentials. `last`: it is the query tile's last. */
@@ -167,34 +25,106 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
     wgmma_hold(share.score);
     flash_warp_arrive(&share.barriers->key_empty[share.stage]);
     if (last && tiles::QUERY_SLOTS == 1) flash_warp_arrive(&share.barriers->query_empty[0]);
-    if (OPTIONS)
-        flash_change<TILE_KEYS>(share.score, share.arguments, share.head, share.first_query + share.row,
-                                entry.tile * TILE_KEYS);
-    if (mask_tile_form(entry) != MASK_TILE_FULL)
-        flash_mask<TILE_KEYS, tiles::QUERIES>(share.score, share.arguments, entry.where, share.row);
-    flash_softmax<TILE_KEYS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor, correction);
+    if constexpr (SPARSE) {
+        if (share.halves == 3)
+            flash_take_columns<TILE_KEYS>(share, entry, 0, correction);
+        else if (share.halves != 0)
+            flash_take_columns<TILE_KEYS / 2>(share, entry, flash_first<TILE_KEYS>(share.halves), correction);
+        else
+            correction[0] = correction[1] = 1;
+    } else {
+        if (OPTIONS)
+            flash_change<TILE_KEYS>(share.score, share.arguments, share.head, share.first_query + share.row,
+                                    entry.tile * TILE_KEYS);
+        if (mask_tile_form(entry) != MASK_TILE_FULL)
+            flash_mask<TILE_KEYS, TILE_KEYS, tiles::QUERIES>(share.score, share.arguments, entry.where, share.row, 0);
+        flash_softmax<TILE_KEYS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor, correction);
+    }
+}
+
+/* SPARSE: ends a query tile; nothing for this warpgroup was in it: zeros. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_clear(struct flash_share<FLASH_ARGUMENTS> &share) {
+    if (!share.started) {
+#pragma unroll
+        for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] = 0;
+    }
+    share.started = false;
+}
+
+FLASH_TEMPLATE
+static __device__ __forceinline__ struct mask_line flash_line_of(const struct flash_share<FLASH_ARGUMENTS> &share,
+                                                                 const struct flash_work *work) {
+    if constexpr (SPARSE) return share.barriers->line[work - share.barriers->work];
+    return flash_line(share.arguments, work);
+}
+
+/* Of a new query tile: the state of its rows. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_start(struct flash_share<FLASH_ARGUMENTS> &share, int first_query,
+                                                   int batch_head) {
+    share.rows = {{-INFINITY, -INFINITY}, {0, 0}};
+    if (!OPTIONS) return;
+    share.first_query = first_query;
+    share.head = batch_head % share.arguments->heads;
+    float maximum = first_maximum(&share.arguments->options, share.head);
+    float sum = threadIdx.x % 4 == 0 ? first_sum(&share.arguments->options) : 0; /* four threads add up */
+    share.rows = {{maximum, maximum}, {sum, sum}};
+}
+
+/* A query tile that ends, and the one after it. */
+struct flash_done {
+    struct flash_work work;
+    struct mask_line line;
+    int next_first_query, next_batch_head;
+};
+
+/* From the rows of the tile that ends to those of the next one, while products of both run. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_turn(struct flash_share<FLASH_ARGUMENTS> &share,
+                                                  const struct flash_done &done) {
+    flash_finish<OPTIONS>(share.arguments, &share.rows, done.line, done.work.batch_head, share.row,
+                          OPTIONS ? 1 : share.arguments->factor, share.correction);
+    flash_start(share, done.next_first_query, done.next_batch_head);
 }
 
 /* The scores of the next key tile are made while the values of the one before are added up. BEGINS: it is the first of
    a query tile, whose sums start anew; what ends the one before is in output and correction, for flash_end. */
 template <bool BEGINS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
-          bool OPTIONS>
+          bool OPTIONS, bool SPARSE>
 static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_ARGUMENTS> &share, int at,
-                                                     bool accumulate, bool last) {
+                                                     bool accumulate, bool last, const struct flash_done &done) {
     auto *barriers = share.barriers;
-    share.count = flash_uniform(share.count + 1);
-    unsigned phase = share.count / STAGES & 1, previous = (share.count - 1) % STAGES;
-    share.stage = share.count % STAGES;
-    struct mask_tile entry = share.arguments->entry[at];
-    barrier_wait(&barriers->key_full[share.stage], phase);
-    flash_multiply_keys(share);
-    flash_multiply_values(share, previous, accumulate);
-    wgmma_wait<1>();
     float unused[2];
-    flash_take_scores(share, entry, last, BEGINS ? unused : share.correction);
-    barrier_wait(&barriers->value_full[share.stage], phase ^ flash_never(&share.rows));
-    wgmma_wait<0>();
+    share.count = flash_uniform(share.count + 1);
+    unsigned phase = share.count / STAGES & 1, previous = (share.count - 1) % STAGES, held = share.halves;
+    share.stage = share.count % STAGES;
+    struct mask_tile entry;
+    if constexpr (!SPARSE) entry = share.arguments->entry[at];
+    barrier_wait(&barriers->key_full[share.stage], phase);
+    if constexpr (SPARSE) entry = flash_look<BEGINS>(share);
+    if (SPARSE && (held & share.halves) != 3) {
+        flash_look_ahead(share, at, last);
+        flash_multiply_halves(share);
+        flash_add_halves(share, previous, held, share.started);
+        if (BEGINS) flash_turn(share, done);
+        flash_take_scores(share, entry, last, BEGINS ? unused : share.correction);
+        barrier_wait(&barriers->value_full[share.stage], phase);
+    } else {
+        flash_multiply_keys<TILE_KEYS>(share, share.score, 0);
+        flash_multiply_values<TILE_KEYS>(share, previous, 0, SPARSE ? share.started : accumulate);
+        flash_look_ahead(share, at, last);
+        if (BEGINS) flash_turn(share, done);
+        wgmma_wait<1>();
+        flash_take_scores(share, entry, last, BEGINS ? unused : share.correction);
+        barrier_wait(&barriers->value_full[share.stage], phase ^ flash_never(&share.rows));
+        wgmma_wait<0>();
+    }
     wgmma_hold(share.output);
+    if constexpr (SPARSE) {
+        share.started |= held != 0;
+        if (BEGINS) flash_clear(share);
+    }
     flash_warp_arrive(&barriers->value_empty[previous]);
     if constexpr (!BEGINS) {
 #pragma unroll
@@ -209,10 +139,12 @@ static __device__ __forceinline__ void flash_begin(struct flash_share<FLASH_ARGU
     share.count = flash_uniform(share.count);
     share.stage = share.count % STAGES;
     unsigned phase = share.count / STAGES & 1;
-    struct mask_tile entry = share.arguments->entry[at];
+    struct mask_tile entry;
+    if constexpr (!SPARSE) entry = share.arguments->entry[at];
     barrier_wait(&share.barriers->key_full[share.stage], phase);
-    flash_multiply_keys(share);
-    wgmma_wait<0>();
+    if constexpr (SPARSE) entry = flash_look<true>(share);
+    flash_look_ahead(share, at, last);
+    flash_multiply_halves(share);
     flash_take_scores(share, entry, last, share.correction);
     flash_pack<element, TILE_KEYS>(share.probability, share.score);
     barrier_wait(&share.barriers->value_full[share.stage], phase);
@@ -221,9 +153,12 @@ static __device__ __forceinline__ void flash_begin(struct flash_share<FLASH_ARGU
 /* Adds up the values of the last key tile. */
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_drain(struct flash_share<FLASH_ARGUMENTS> &share, bool accumulate) {
-    flash_multiply_values(share, share.stage, accumulate);
-    wgmma_wait<0>();
+    flash_add_halves(share, share.stage, SPARSE ? share.halves : 3, SPARSE ? share.started : accumulate);
     wgmma_hold(share.output);
+    if constexpr (SPARSE) {
+        share.started |= share.halves != 0;
+        flash_clear(share);
+    }
     flash_warp_arrive(&share.barriers->value_empty[share.stage]);
 }
 
@@ -238,22 +173,9 @@ static __device__ __forceinline__ const struct flash_work *flash_next(struct fla
         (*tile)++;
         if (__shfl_sync(~0u, work->first_query, 0) < 0) return NULL;
         if (__shfl_sync(~0u, work->entry_end - work->entry_begin, 0) > 0) return work;
-        flash_store_nothing<element, HEAD_DIM>(share.arguments, work, share.row);
+        flash_store_nothing<element, HEAD_DIM>(share.arguments, work, flash_line_of(share, work), share.row);
         flash_warp_arrive(&share.barriers->work_empty[slot]);
     }
-}
-
-/* Of a new query tile: the state of its rows. */
-FLASH_TEMPLATE
-static __device__ __forceinline__ void flash_start(struct flash_share<FLASH_ARGUMENTS> &share,
-                                                   const struct flash_work *work) {
-    share.rows = {{-INFINITY, -INFINITY}, {0, 0}};
-    if (!OPTIONS) return;
-    share.first_query = work->first_query;
-    share.head = work->batch_head % share.arguments->heads;
-    float maximum = first_maximum(&share.arguments->options, share.head);
-    float sum = threadIdx.x % 4 == 0 ? first_sum(&share.arguments->options) : 0; /* four threads add up */
-    share.rows = {{maximum, maximum}, {sum, sum}};
 }
 
 /* A tile's output on its way to memory. */
@@ -278,39 +200,41 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
     const struct flash_work *work = flash_next(share, &tile);
     if (!work) return;
     int at = work->entry_end - 1, begin = work->entry_begin; /* the entry whose probabilities are held; the last one */
-    flash_start(share, work);
+    struct flash_done done;
+    flash_start(share, work->first_query, work->batch_head);
     barrier_wait(&barriers->query_full[0], 0);
     flash_begin(share, at, at == begin);
     for (;;) {
         bool accumulate = false;
-        for (; at > begin; at--, accumulate = true) flash_advance<false>(share, at - 1, accumulate, at - 1 == begin);
-        flash_finish<OPTIONS>(share.arguments, &share.rows, work, share.row, OPTIONS ? 1 : share.arguments->factor,
-                              share.correction);
-        struct flash_work done = *work;
+        for (; at > begin; at--, accumulate = true)
+            flash_advance<false>(share, at - 1, accumulate, at - 1 == begin, done);
+        done.work = *work;
+        done.line = flash_line_of(share, work);
         __syncwarp(); /* all lanes have read it */
         flash_warp_arrive(&barriers->work_empty[work - barriers->work]);
         if (!CONTINUE) flash_drain(share, accumulate);
         work = flash_next(share, &tile);
         unsigned done_slot = query_count % QUERY_SLOTS;
+        done.next_first_query = work ? work->first_query : done.work.first_query;
+        done.next_batch_head = work ? work->batch_head : done.work.batch_head;
         if (work) {
             at = work->entry_end - 1;
             begin = work->entry_begin;
             query_count++;
             share.query_slot = flash_uniform(query_count % QUERY_SLOTS);
             if (CONTINUE) {
-                flash_start(share, work);
                 barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);
-                flash_advance<true>(share, at, accumulate, at == begin);
+                flash_advance<true>(share, at, accumulate, at == begin, done);
             }
         } else if (CONTINUE) {
             flash_drain(share, accumulate);
         }
-        flash_end(share, &done, output, done_slot);
+        if (!work || !CONTINUE) flash_turn(share, done);
+        flash_end(share, &done.work, output, done_slot);
         if (!work) return;
         if (CONTINUE) {
             flash_pack<element, TILE_KEYS>(share.probability, share.score);
         } else {
-            flash_start(share, work);
             barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);
             share.count++;
             flash_begin(share, at, at == begin);
@@ -333,9 +257,10 @@ static __device__ __forceinline__ void flash_start_barriers(struct flash_barrier
         barrier_start_for(&barriers->key_empty[i], WARPS);
         barrier_start_for(&barriers->value_empty[i], WARPS);
     }
+    barrier_start(&barriers->work_wanted);
     for (int i = 0; i < FLASH_WORK_SLOTS; i++) {
         barrier_start(&barriers->work_full[i]);
-        barrier_start_for(&barriers->work_empty[i], WARPS + QUERY_SLOTS); /* those who fetch keys, and deliver */
+        barrier_start_for(&barriers->work_empty[i], WARPS + 1 + QUERY_SLOTS); /* keys, values, and who delivers */
     }
     barriers_started();
 }
@@ -354,13 +279,16 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
     __syncthreads();
     constexpr int COMPUTING = WARPGROUPS * WGMMA_THREADS;
     if (threadIdx.x >= COMPUTING) {
-        registers_give_back<(WARPGROUPS == 3 ? 32 : 24)>();
-        if (threadIdx.x == COMPUTING) flash_fetch_queries<FLASH_ARGUMENTS>(&arguments, query, barriers);
-        if (threadIdx.x == COMPUTING + WARP) flash_fetch_keys<FLASH_ARGUMENTS>(&arguments, key, value, barriers);
-        if (tiles::QUERY_SLOTS > 1 && threadIdx.x == COMPUTING + 2 * WARP)
+        registers_give_back<(SPARSE ? 40 : WARPGROUPS == 3 ? 32 : 24)>();
+        int thread = (int)threadIdx.x - COMPUTING, warp = thread / WARP;
+        if (thread == 0) flash_fetch_queries<FLASH_ARGUMENTS>(&arguments, query, barriers);
+        if (SPARSE ? warp == 1 : thread == WARP) flash_fetch_keys<false, FLASH_ARGUMENTS>(&arguments, key, barriers);
+        if (SPARSE ? warp == 2 : thread == 2 * WARP)
+            flash_fetch_keys<true, FLASH_ARGUMENTS>(&arguments, value, barriers);
+        if (tiles::QUERY_SLOTS > 1 && (SPARSE ? warp == 3 : thread == 3 * WARP))
             flash_deliver<FLASH_ARGUMENTS>(&arguments, query, barriers);
     } else {
-        registers_take<(WARPGROUPS == 3 ? 160 : 240)>();
+        registers_take<(SPARSE ? 232 : WARPGROUPS == 3 ? 160 : 240)>();
         int warpgroup = __shfl_sync(~0u, (int)threadIdx.x / WGMMA_THREADS, 0);
         char *rows = query + warpgroup * WGMMA_M * CHUNK_BYTES;
         struct flash_share<FLASH_ARGUMENTS> share;
@@ -370,7 +298,9 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
         share.query_tile = (unsigned)wgmma_tile_descriptor(rows, 0);
         share.key_tile = (unsigned)wgmma_tile_descriptor(key, 0);
         share.value_tile = (unsigned)wgmma_transposed_descriptor(value, 0, TILE_KEYS * CHUNK_BYTES);
-        share.query_slot = share.count = share.stage = 0;
+        share.query_slot = share.count = share.stage = share.halves = 0;
+        share.parts_at = 2 * warpgroup;
+        share.started = false;
         flash_compute(share, rows);
     }
 #else

@@ -12,43 +12,39 @@ struct flash_rows {
 };
 
 #if WGMMA_BUILT
-/* -infinity where the mask forbids the pair; where: of the tile's entry. */
-template <int COLUMNS, int TILE_QUERIES>
+/* Bits begin .. end - 1 of a word of 32. */
+static __device__ __forceinline__ uint32_t flash_ones(int begin, int end) {
+    return __funnelshift_lc(~0u, 0, (unsigned)max(end, 0)) & ~__funnelshift_lc(~0u, 0, (unsigned)max(begin, 0));
+}
+
+/* -infinity where the mask forbids the pair; where: of the tile's entry. COLUMNS keys of a tile of TILE_KEYS from its
+   key `begin` on, a multiple of 32. Ranges become bits first, so that a score costs one test and one instruction,
+   whatever the form. */
+template <int COLUMNS, int TILE_KEYS, int TILE_QUERIES>
 static __device__ __forceinline__ void flash_mask(float (&score)[COLUMNS / 2], const struct flash_arguments *arguments,
-                                                  uint32_t where, int row) {
+                                                  uint32_t where, int row, int begin) {
+    constexpr int ROW_WORDS = (TILE_KEYS + 31) / 32, WORDS = (COLUMNS + 31) / 32;
     int column = threadIdx.x % 4 * 2;
     struct mask_tile entry = {0, where};
+    uint32_t allowed[2][WORDS];
     if (mask_tile_form(entry) == MASK_TILE_BITS) {
-        constexpr int WORDS = (COLUMNS + 31) / 32;
-        const uint32_t *bits = arguments->bits + ((int64_t)mask_tile_index(entry) * TILE_QUERIES + row) * WORDS;
+        const uint32_t *bits = arguments->bits + ((int64_t)mask_tile_index(entry) * TILE_QUERIES + row) * ROW_WORDS;
 #pragma unroll
-        for (int i = 0; i < COLUMNS / 4; i++) {
-            uint32_t pair = bits[i % 2 * 8 * WORDS + i / 8] >> (i / 2 % 4 * 8 + column);
-            if (!(pair & 1)) score[2 * i] = -INFINITY;
-            if (!(pair & 2)) score[2 * i + 1] = -INFINITY;
-        }
-        return;
-    }
-    const struct mask_tile_range range = arguments->range[mask_tile_index(entry)];
-    /* half the tests where no row has a lower end: causal diagonals and last tiles */
-    bool from_first = range.low <= 0 && (range.low_slope == 0 || range.low + TILE_QUERIES <= 0);
+        for (int i = 0; i < 2 * WORDS; i++)
+            allowed[i % 2][i / 2] = bits[i % 2 * 8 * ROW_WORDS + begin / 32 + i / 2] >> column;
+    } else {
+        const struct mask_tile_range range = arguments->range[mask_tile_index(entry)];
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        int r = row + 8 * half;
-        int low = range.low + range.low_slope * r - column, high = range.high + range.high_slope * r - column;
-        if (r < range.row_begin || r >= range.row_end) high = -COLUMNS;
-#pragma unroll
-        for (int block = 0; block < COLUMNS / 8; block++) {
-            if (8 * block >= high) score[4 * block + 2 * half] = -INFINITY;
-            if (8 * block + 1 >= high) score[4 * block + 2 * half + 1] = -INFINITY;
-        }
-        if (from_first) continue;
-#pragma unroll
-        for (int block = 0; block < COLUMNS / 8; block++) {
-            if (8 * block < low) score[4 * block + 2 * half] = -INFINITY;
-            if (8 * block + 1 < low) score[4 * block + 2 * half + 1] = -INFINITY;
+        for (int i = 0; i < 2 * WORDS; i++) {
+            int r = row + i % 2 * 8, first = begin + i / 2 * 32 + column;
+            int high = range.high + range.high_slope * r;
+            if (r < range.row_begin || r >= range.row_end) high = -TILE_KEYS;
+            allowed[i % 2][i / 2] = flash_ones(range.low + range.low_slope * r - first, high - first);
         }
     }
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 2; i++)
+        if (!(allowed[i / 2 % 2][i / 16] >> (i / 4 % 4 * 8 + i % 2) & 1)) score[i] = -INFINITY;
 }
 
 /* Scores become those of the options, times factor. */
@@ -118,17 +114,17 @@ static __device__ __forceinline__ void flash_pack(uint32_t (&probability)[COLUMN
 /* Ends two rows: what their outputs are to be multiplied by; stores log_sum_exp. factor: of the maximum. */
 template <bool OPTIONS>
 static __device__ __forceinline__ void flash_finish(const struct flash_arguments *arguments,
-                                                    const struct flash_rows *rows, const struct flash_work *work,
-                                                    int row, float factor, float (&inverse)[2]) {
+                                                    const struct flash_rows *rows, struct mask_line line,
+                                                    int batch_head, int row, float factor, float (&inverse)[2]) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        int query = work->first_query + row + 8 * half;
+        int r = row + 8 * half;
         float sum = rows->sum[half];
         sum += __shfl_xor_sync(~0u, sum, 1);
         sum += __shfl_xor_sync(~0u, sum, 2);
         inverse[half] = sum > 0 ? __fdividef(1, sum) : 0;
-        if (query >= arguments->queries) continue;
-        int64_t at = (int64_t)work->batch_head * arguments->queries + query;
+        if (r >= line.count) continue;
+        int64_t at = (int64_t)batch_head * arguments->queries + line.first + r * line.step;
         if (OPTIONS) inverse[half] *= gate_of(&arguments->options, at);
         if (threadIdx.x % 4 == 0)
             arguments->log_sum_exp[at] =
@@ -192,10 +188,11 @@ static __device__ __forceinline__ void flash_store(const struct flash_arguments 
 /* Two rows that see nothing. */
 template <typename element, int HEAD_DIM>
 static __device__ __forceinline__ void flash_store_nothing(const struct flash_arguments *arguments,
-                                                           const struct flash_work *work, int row) {
+                                                           const struct flash_work *work, struct mask_line line,
+                                                           int row) {
     for (int half = 0; half < 2; half++) {
-        int query = work->first_query + row + 8 * half;
-        if (query >= arguments->queries) return;
+        int query = line.first + (row + 8 * half) * line.step;
+        if (row + 8 * half >= line.count) return;
         if (threadIdx.x % 4 == 0)
             arguments->log_sum_exp[(int64_t)work->batch_head * arguments->queries + query] =
                 first_maximum(&arguments->options, work->batch_head % arguments->heads) * (float)M_LN2;

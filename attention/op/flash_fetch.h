@@ -1,0 +1,217 @@
+/* flash_fetch.h: the tiles of the forward flash kernel in shared memory, and who fills and empties them: one warp
+   fetches queries, one keys, one values, one takes the output away. One thread of each does it, all of them in SPARSE
+   kernels, where a tile may be gathered. Part of flash_forward.h. */
+#ifndef ATTENTION_FLASH_FETCH_H
+#define ATTENTION_FLASH_FETCH_H
+
+#include "flash_rows.h"
+
+/* Work is taken when so many key tiles of the query tile before are left to fetch: late, so that no block sits on work
+   while others have none, but early enough for the queries to come. */
+enum { FLASH_SHARED_MAX = 227 * 1024, FLASH_WORK_SLOTS = 2, FLASH_LATE = 2 };
+
+/* STAGES: key tiles, and as many value tiles, in shared memory. CONTINUE: the first scores of a query tile are made
+   while the last values of the one before are added up; costs registers. OPTIONS: struct score_options counts. SPARSE:
+   for masks with many partial tiles: a warpgroup leaves out the halves of a key tile that hold nothing for its rows. */
+#define FLASH_TEMPLATE                                                                                                 \
+    template <typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE, bool OPTIONS, \
+              bool SPARSE>
+#define FLASH_ARGUMENTS element, HEAD_DIM, TILE_KEYS, WARPGROUPS, STAGES, CONTINUE, OPTIONS, SPARSE
+
+FLASH_TEMPLATE struct flash_tiles {
+    static constexpr int CHUNKS = (HEAD_DIM + CHUNK - 1) / CHUNK, QUERIES = WARPGROUPS * WGMMA_M;
+    static constexpr int QUERY_BYTES = CHUNKS * QUERIES * CHUNK_BYTES, KEY_BYTES = CHUNKS * TILE_KEYS * CHUNK_BYTES;
+    static constexpr int FIXED_BYTES = 2 * STAGES * KEY_BYTES + 2 * WGMMA_TILE_ALIGNMENT; /* with barriers, alignment */
+    /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. */
+    static constexpr int QUERY_SLOTS = FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
+    static constexpr int SHARED_BYTES = FIXED_BYTES + QUERY_SLOTS * QUERY_BYTES;
+};
+
+template <int STAGES> struct flash_barriers {
+    uint64_t query_full[2], query_empty[2], output_full[2];
+    uint64_t key_full[STAGES], key_empty[STAGES], value_full[STAGES], value_empty[STAGES];
+    uint64_t work_full[FLASH_WORK_SLOTS], work_empty[FLASH_WORK_SLOTS], work_wanted;
+    struct flash_work work[FLASH_WORK_SLOTS];
+    /* SPARSE: of the entry of the key tile; the queries of the work */
+    uint32_t where[STAGES];
+    struct mask_line line[FLASH_WORK_SLOTS];
+};
+
+#if WGMMA_BUILT
+/* The queries of a query tile. */
+static __device__ __forceinline__ struct mask_line flash_line(const struct flash_arguments *arguments,
+                                                              const struct flash_work *work) {
+    return {work->first_query, 1, arguments->queries - work->first_query};
+}
+/* SPARSE: does this thread do what one thread of a warp does? */
+template <bool SPARSE> static __device__ __forceinline__ bool flash_first_lane(void) {
+    return !SPARSE || threadIdx.x % WARP == 0;
+}
+template <bool SPARSE> static __device__ __forceinline__ void flash_lanes_meet(void) {
+    if (SPARSE) __syncwarp();
+}
+
+/* Takes the work, a query tile or more ahead of the products, and fetches its queries. The first tile of a block is
+   its own number, the others go to who comes first; first_query < 0 says that there are no more. The last block to end
+   leaves the numbers as the next launch needs them. */
+FLASH_TEMPLATE
+static __device__ void flash_fetch_queries(const struct flash_arguments *arguments, char *query,
+                                           struct flash_barriers<STAGES> *barriers) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    unsigned index = blockIdx.x, query_count = 0;
+    for (unsigned tile = 0;; tile++) {
+        unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
+        barrier_wait(&barriers->work_empty[slot], (tile / FLASH_WORK_SLOTS & 1) ^ 1);
+        if (tile > 0) {
+            barrier_wait(&barriers->work_wanted, (tile & 1) ^ 1);
+            index = gridDim.x + atomicAdd(&arguments->taken[0], 1);
+        }
+        struct flash_work work = {-1, 0, 0, 0};
+        if (index < (unsigned)arguments->work_count) work = arguments->work[index];
+        barriers->work[slot] = work;
+        struct mask_line line = flash_line(arguments, &work);
+        if constexpr (SPARSE) {
+            if (arguments->step > 0 && work.first_query >= 0) line = arguments->line[work.first_query];
+            barriers->line[slot] = line;
+        }
+        barrier_arrive(&barriers->work_full[slot]);
+        if (work.first_query < 0) break;
+        if (work.entry_begin == work.entry_end) continue;
+        barrier_wait(&barriers->query_empty[query_slot], (query_count++ / tiles::QUERY_SLOTS & 1) ^ 1);
+        char *to = query + query_slot * tiles::QUERY_BYTES;
+        int head = work.batch_head % arguments->heads, batch = work.batch_head / arguments->heads;
+        if (SPARSE && line.step > 1)
+            flash_load_stepped(to, &arguments->query_stepped, tiles::CHUNKS, tiles::QUERIES,
+                               line.first % line.step * arguments->query_row, line.first / line.step, head, batch,
+                               &barriers->query_full[query_slot]);
+        else
+            flash_load(to, &arguments->query, tiles::CHUNKS, tiles::QUERIES, line.first, head, batch,
+                       &barriers->query_full[query_slot]);
+    }
+    if (atomicAdd(&arguments->taken[1], 1) != gridDim.x - 1) return;
+    arguments->taken[0] = 0;
+    arguments->taken[1] = 0;
+}
+
+/* A key tile, or value tile, of entry `at`, whose first key is `first`; -1: in runs, a box to a lane. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_load_keys(const struct flash_arguments *arguments, char *to, bool values,
+                                                       int at, int first, int head, int batch, uint64_t *full) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    constexpr int RUNS = TILE_KEYS / MASK_TILE_RUN;
+    if (!SPARSE || first >= 0) {
+        if (flash_first_lane<SPARSE>())
+            flash_load(to, values ? &arguments->value : &arguments->key, tiles::CHUNKS, TILE_KEYS, first, head, batch,
+                       full);
+        return;
+    }
+    if (flash_first_lane<SPARSE>()) barrier_expect(full, tiles::KEY_BYTES);
+    __syncwarp();
+    static_assert(!SPARSE || (tiles::CHUNKS * RUNS) % WARP == 0, "all lanes have runs");
+    for (int at_box = threadIdx.x % WARP; at_box < RUNS * tiles::CHUNKS; at_box += WARP) {
+        int chunk = at_box / FLASH_RUNS_TOGETHER % tiles::CHUNKS, number = at_box % FLASH_RUNS_TOGETHER;
+        int group = at_box / (FLASH_RUNS_TOGETHER * tiles::CHUNKS) * FLASH_RUNS_TOGETHER;
+        const int *run = arguments->run + at * RUNS + group;
+        int token = run[number], step = token < 0 ? -arguments->step : 1;
+        bool follows = (token < 0) == (run[0] < 0) && token == run[0] + number * step * MASK_TILE_RUN;
+        unsigned lanes = __ballot_sync(~0u, follows) >> (threadIdx.x % WARP - number);
+        bool together = lanes % (1 << FLASH_RUNS_TOGETHER) == (1 << FLASH_RUNS_TOGETHER) - 1;
+        if (together && number > 0) continue;
+        const struct flash_boxes *boxes = &arguments->boxes[together];
+        char *there = to + (chunk * TILE_KEYS + (group + number) * MASK_TILE_RUN) * CHUNK_BYTES;
+        if (token >= 0) {
+            tensor_load_4d(there, values ? &boxes->value : &boxes->key, chunk * CHUNK, token, head, batch, full);
+        } else {
+            int row = values ? arguments->value_row : arguments->key_row;
+            tensor_load_4d(there, values ? &boxes->value_stepped : &boxes->key_stepped,
+                           ~token % arguments->step * row + chunk * CHUNK, ~token / arguments->step, head, batch, full);
+        }
+    }
+}
+
+/* Fetches keys, or values, in the order of their use, as far ahead as there is room. */
+template <bool VALUES, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
+          bool OPTIONS, bool SPARSE>
+static __device__ void flash_fetch_keys(const struct flash_arguments *arguments, char *tiles_at,
+                                        struct flash_barriers<STAGES> *barriers) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    uint64_t *fulls = VALUES ? barriers->value_full : barriers->key_full;
+    uint64_t *empties = VALUES ? barriers->value_empty : barriers->key_empty;
+    unsigned count = 0;
+    for (unsigned tile = 0;; tile++) {
+        unsigned slot = tile % FLASH_WORK_SLOTS;
+        barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
+        struct flash_work work = barriers->work[slot];
+        flash_lanes_meet<SPARSE>();
+        if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_empty[slot]);
+        if (work.first_query < 0) return;
+        int batch = work.batch_head / arguments->heads, head = work.batch_head % arguments->heads / arguments->group;
+        int late = min(work.entry_begin + FLASH_LATE, work.entry_end);
+        for (int i = work.entry_end; i >= work.entry_begin; i--) {
+            if (i < work.entry_end) {
+                unsigned stage = count % STAGES;
+                struct mask_tile entry = arguments->entry[i];
+                int first = SPARSE && arguments->step > 0 ? entry.tile : entry.tile * TILE_KEYS;
+                barrier_wait(&empties[stage], (count++ / STAGES & 1) ^ 1);
+                if (SPARSE && !VALUES && flash_first_lane<SPARSE>()) barriers->where[stage] = entry.where;
+                flash_load_keys<FLASH_ARGUMENTS>(arguments, tiles_at + stage * tiles::KEY_BYTES, VALUES, i, first, head,
+                                                 batch, &fulls[stage]);
+            }
+            if (!VALUES && i == late && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
+        }
+    }
+}
+
+/* Rows that stand apart, or not all of a tile, from shared memory by the lanes of a warp, 16 bytes each. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_scatter(const struct flash_arguments *arguments, const char *from,
+                                                     struct mask_line line, int head, int batch) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    constexpr int PIECES = HEAD_DIM / 8; /* of a row */
+    element *output = (element *)arguments->output + batch * arguments->output_stride.batch +
+                      head * arguments->output_stride.head;
+#pragma unroll 4
+    for (int i = threadIdx.x % WARP; i < tiles::QUERIES * PIECES; i += WARP) {
+        int row = i / PIECES, piece = i % PIECES;
+        uint4 eight = *(const uint4 *)(from + piece / 8 * tiles::QUERIES * CHUNK_BYTES +
+                                       wgmma_swizzled(row, piece % 8 * 16));
+        if (row < line.count)
+            *(uint4 *)(output + (int64_t)(line.first + row * line.step) * arguments->output_stride.row + piece * 8) =
+                eight;
+    }
+}
+
+/* Copies finished tiles from where their queries lay to memory, and then lets new queries come. */
+FLASH_TEMPLATE
+static __device__ void flash_deliver(const struct flash_arguments *arguments, const char *query,
+                                     struct flash_barriers<STAGES> *barriers) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    unsigned query_count = 0;
+    for (unsigned tile = 0;; tile++) {
+        unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
+        barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
+        struct flash_work work = barriers->work[slot];
+        struct mask_line line = flash_line(arguments, &work);
+        if constexpr (SPARSE) line = barriers->line[slot];
+        flash_lanes_meet<SPARSE>();
+        if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_empty[slot]);
+        if (work.first_query < 0) return;
+        if (work.entry_begin == work.entry_end) continue;
+        int head = work.batch_head % arguments->heads, batch = work.batch_head / arguments->heads;
+        const char *from = query + query_slot * tiles::QUERY_BYTES;
+        barrier_wait(&barriers->output_full[query_slot], query_count++ / tiles::QUERY_SLOTS & 1);
+        if (SPARSE && (line.step > 1 || line.count < min(tiles::QUERIES, arguments->queries - line.first))) {
+            flash_scatter<FLASH_ARGUMENTS>(arguments, from, line, head, batch);
+            __syncwarp();
+        } else if (flash_first_lane<SPARSE>()) {
+            for (int chunk = 0; chunk < tiles::CHUNKS; chunk++)
+                tensor_store_4d(&arguments->output_map, chunk * CHUNK, line.first, head, batch,
+                                from + chunk * tiles::QUERIES * CHUNK_BYTES);
+            bulk_store_wait<0>();
+        }
+        if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->query_empty[query_slot]);
+    }
+}
+#endif
+
+#endif

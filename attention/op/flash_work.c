@@ -1,0 +1,132 @@
+/* flash_work.c: which plan of tiles the forward flash kernel walks, and in which order. */
+#include "flash_work.h"
+
+#include <stdlib.h>
+
+enum { CACHE_SECTION = 32 * 1024 * 1024, BLOCKS_MAX = 1024 };
+#define SECTION_WORTH 1.05  /* the second-level cache is worth so much more time */
+#define GATHER_PAIRS 0x1p34 /* of a mask at most: seconds of the host */
+#define WASTE_WORTH 1.2     /* of the mask's area: below it nothing is looked for */
+#define GAIN 0.96           /* a plan that is to replace another costs at most this share */
+
+/* What a line of the plan costs, in full key tiles of the plain kernel, from times of all masks on an H200: tests of a
+   partial tile, what happens once a query tile, tiles fetched in pieces. The sparse kernel leaves out parts, but its
+   products of them do not overlap with anything. */
+static float cost_of(const struct mask_tiles *tiles, bool sparse, int64_t line) {
+    float cost = 0.8f, full = sparse ? 1.02f : 1;
+    for (int32_t i = mask_tiles_begin(tiles)[line]; i < mask_tiles_begin(tiles)[line + 1]; i++) {
+        struct mask_tile entry = mask_tiles_entry(tiles)[i];
+        float parts = (float)__builtin_popcount(mask_tile_parts(entry));
+        bool apart = tiles->step > 0 && entry.tile < 0;
+        cost += mask_tile_form(entry) == MASK_TILE_FULL ? full : sparse ? 0.6f + 0.17f * parts : 1.25f;
+        cost += apart ? 0.15f : 0;
+    }
+    return cost;
+}
+
+struct line_cost {
+    float cost;
+    int32_t line;
+};
+static int dearest_first(const void *a, const void *b) {
+    const struct line_cost *first = a, *second = b;
+    if (first->cost != second->cost) return first->cost > second->cost ? -1 : 1;
+    return (first->line > second->line) - (first->line < second->line);
+}
+
+/* The lines of all heads of the mask, dearest first, for free; NULL: out of memory. */
+static struct line_cost *order_lines(const struct mask_tiles *tiles, bool sparse) {
+    int64_t lines = (int64_t)tiles->heads * tiles->lines;
+    struct line_cost *order = malloc((size_t)lines * sizeof(*order));
+    if (!order) return NULL;
+    for (int64_t line = 0; line < lines; line++)
+        order[line] = (struct line_cost){cost_of(tiles, sparse, line), (int32_t)line};
+    qsort(order, (size_t)lines, sizeof(*order), dearest_first);
+    return order;
+}
+
+/* The block that ends first takes `cost` more. end: a heap with the earliest on top. */
+static void take_work(double *end, int blocks, double cost) {
+    double now = end[0] + cost;
+    int at = 0;
+    for (int child = 1; child < blocks; child = 2 * at + 1) {
+        if (child + 1 < blocks && end[child + 1] < end[child]) child++;
+        if (end[child] >= now) break;
+        end[at] = end[child];
+        at = child;
+    }
+    end[at] = now;
+}
+
+/* Lists the work, heads in sections of `section`, and returns when the last of `blocks` blocks that take it in this
+   order ends, in key tiles. work: NULL, or room for all of it. */
+static double list_section(const struct attention_problem *problem, const struct mask_tiles *tiles,
+                           const struct line_cost *order, int64_t section, int blocks, struct flash_work *work) {
+    const int32_t *begin = mask_tiles_begin(tiles);
+    int64_t heads = problem->batch * problem->heads, lines = tiles->lines, all = lines * tiles->heads, count = 0;
+    int rows = tiles->step > 0 ? 1 : tiles->tile_queries; /* a line's number, or its first query */
+    double end[BLOCKS_MAX] = {0}, last = 0;
+    for (int64_t first = 0; first < heads; first += section) {
+        int64_t after = first + section < heads ? first + section : heads;
+        for (int64_t i = 0; i < all; i++)
+            for (int64_t head = first; head < after; head++) {
+                int64_t line = order[i].line;
+                if (mask_head(tiles->heads, head % problem->heads, problem->heads) != line / lines) continue;
+                if (work)
+                    work[count++] = (struct flash_work){(int)(line % lines) * rows, (int)head, begin[line],
+                                                        begin[line + 1]};
+                take_work(end, blocks, order[i].cost);
+            }
+    }
+    for (int i = 0; i < blocks; i++) last = end[i] > last ? end[i] : last;
+    return last;
+}
+
+struct flash_work *flash_work_list(const struct attention_problem *problem, const struct mask_tiles *tiles, bool sparse,
+                                   int blocks) {
+    int64_t heads = problem->batch * problem->heads, lines = tiles->lines, all = lines * tiles->heads;
+    struct flash_work *work = malloc((size_t)(heads * lines) * sizeof(*work));
+    if (blocks > BLOCKS_MAX) blocks = BLOCKS_MAX;
+    struct line_cost *order = order_lines(tiles, sparse);
+    if (work && order) {
+        int64_t bytes = 4 * problem->keys * problem->head_dim; /* keys and values of 2 bytes */
+        int64_t kv_heads = CACHE_SECTION / bytes > 1 ? CACHE_SECTION / bytes : 1;
+        int64_t section = kv_heads * (problem->heads / problem->kv_heads);
+        bool even = order[0].cost - order[all - 1].cost < 0.5f;
+        if (even) section = (blocks + lines - 1) / lines;
+        if (!even && list_section(problem, tiles, order, heads, blocks, NULL) * SECTION_WORTH <
+                         list_section(problem, tiles, order, section, blocks, NULL))
+            section = heads;
+        list_section(problem, tiles, order, section, blocks, work);
+    } else {
+        free(work);
+        work = NULL;
+    }
+    free(order);
+    return work;
+}
+
+static double cost_of_all(const struct mask_tiles *tiles, bool sparse) {
+    double cost = 0;
+    for (int64_t line = 0; line < (int64_t)tiles->heads * tiles->lines; line++) cost += cost_of(tiles, sparse, line);
+    return cost;
+}
+
+struct mask_tiles *flash_work_tiles(const struct attention_problem *problem, int queries, int keys, bool *sparse) {
+    struct mask_tiles *tiles = mask_tiles_new(problem->mask, queries, keys, MASK_BY_QUERY);
+    bool may = *sparse;
+    *sparse = false;
+    if (!tiles || !may) return tiles;
+    double cost = cost_of_all(tiles, false), area = (double)mask_area(problem->mask);
+    if (cost < WASTE_WORTH * area / queries / keys) return tiles;
+    *sparse = cost_of_all(tiles, true) < GAIN * cost;
+    if (area > GATHER_PAIRS) return tiles;
+    struct mask_tiles *gathered = mask_tiles_gather(problem->mask, queries, keys);
+    int64_t row = problem->key.row > problem->value.row ? problem->key.row : problem->value.row;
+    if (problem->query.row > row) row = problem->query.row;
+    bool better = gathered && gathered->step * row < INT32_MAX &&
+                  cost_of_all(gathered, true) < GAIN * cost_of_all(tiles, *sparse);
+    *sparse |= better;
+    free(better ? tiles : gathered);
+    return better ? gathered : tiles;
+}
