@@ -3,9 +3,9 @@
 
    Line after line: the keys that any of its rows sees are covered with runs, first with plain ones that are mostly
    seen, then with stepped ones, then with plain ones for the rest; every key belongs to one run. What each row sees of
-   them is one byte a run. Runs are packed into tiles in this order: those that all rows see, those that both halves of the rows
-   see, and those of one half alone, a tile of the one, a tile of the other, so that units that share a kernel work on
-   their own at the same time. */
+   them is one byte a run. Runs are packed into tiles in this order: those that all rows see, those that both halves of
+   the rows see, and those of one half alone, a tile of the one, a tile of the other, so that units that share a kernel
+   work on their own at the same time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -308,7 +308,8 @@ struct mask_tiles *mask_tiles_gather(const struct mask *mask, int64_t tile_queri
     list_lines(&gather);
     if (gather.range && gather.needed && gather.place && gather.bits && !gather.failed) tiles = build(&gather);
     free(gather.line), free(gather.range), free(gather.needed), free(gather.place);
-    free(gather.run), free(gather.order), free(gather.seen), free(gather.bits), free(gather.entry), free(gather.entry_run);
+    free(gather.run), free(gather.order), free(gather.seen);
+    free(gather.bits), free(gather.entry), free(gather.entry_run);
     tile_pool_free(&gather.pool);
     return tiles;
 }

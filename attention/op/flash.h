@@ -13,8 +13,8 @@
 #include "score_options.h"
 
 /* Maps for runs of gathered tiles, in boxes of eight tokens, or of several runs together: of tokens one after the
-   other, and, stepped, of tokens `step` apart, in maps that see `step` tokens as one row: (remainder * stride + head_dim,
-   quotient, head, batch). */
+   other, and, stepped, of tokens `step` apart, in maps that see `step` tokens as one row: (remainder * stride +
+   head_dim, quotient, head, batch). */
 enum { FLASH_BOXES = 2, FLASH_RUNS_TOGETHER = 4 };
 struct flash_boxes {
     CUtensorMap key, value, key_stepped, value_stepped;

@@ -1,5 +1,5 @@
 /* flash_fetch.h: the tiles of the forward flash kernel in shared memory, and who fills and empties them: one warp
-   fetches queries, one keys, one values, one takes the output away. One thread of each does it, all of them in SPARSE
+   fetches queries, one keys and values, one takes the output away. One thread of each does it, all of them in SPARSE
    kernels, where a tile may be gathered. Part of flash_forward.h. */
 #ifndef ATTENTION_FLASH_FETCH_H
 #define ATTENTION_FLASH_FETCH_H
@@ -8,7 +8,7 @@
 
 /* Work is taken when so many key tiles of the query tile before are left to fetch: late, so that no block sits on work
    while others have none, but early enough for the queries to come. */
-enum { FLASH_SHARED_MAX = 227 * 1024, FLASH_WORK_SLOTS = 2, FLASH_LATE = 2 };
+enum { FLASH_SHARED_MAX = 227 * 1024, FLASH_WORK_SLOTS = 2, FLASH_LATE = 1 };
 
 /* STAGES: key tiles, and as many value tiles, in shared memory. CONTINUE: the first scores of a query tile are made
    while the last values of the one before are added up; costs registers. OPTIONS: struct score_options counts. SPARSE:
@@ -25,6 +25,9 @@ FLASH_TEMPLATE struct flash_tiles {
     /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. */
     static constexpr int QUERY_SLOTS = FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
     static constexpr int SHARED_BYTES = FIXED_BYTES + QUERY_SLOTS * QUERY_BYTES;
+    /* A query tile's rows are ended while the first products of the next one run, and masks become bits: where that was
+       measured, and registers are left. */
+    static constexpr bool ENDS_LATE = CONTINUE && HEAD_DIM == 128 && !OPTIONS;
 };
 
 template <int STAGES> struct flash_barriers {
@@ -129,15 +132,13 @@ static __device__ __forceinline__ void flash_load_keys(const struct flash_argume
     }
 }
 
-/* Fetches keys, or values, in the order of their use, as far ahead as there is room. */
-template <bool VALUES, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
-          bool OPTIONS, bool SPARSE>
-static __device__ void flash_fetch_keys(const struct flash_arguments *arguments, char *tiles_at,
+/* Fetches keys and values in the order of their use, as far ahead as there is room: key 0, key 1, value 0, key 2, value
+   1, .. */
+FLASH_TEMPLATE
+static __device__ void flash_fetch_keys(const struct flash_arguments *arguments, char *key, char *value,
                                         struct flash_barriers<STAGES> *barriers) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    uint64_t *fulls = VALUES ? barriers->value_full : barriers->key_full;
-    uint64_t *empties = VALUES ? barriers->value_empty : barriers->key_empty;
-    unsigned count = 0;
+    unsigned count = 0; /* key tiles fetched; of values one less within a query tile */
     for (unsigned tile = 0;; tile++) {
         unsigned slot = tile % FLASH_WORK_SLOTS;
         barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
@@ -146,18 +147,28 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
         if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_empty[slot]);
         if (work.first_query < 0) return;
         int batch = work.batch_head / arguments->heads, head = work.batch_head % arguments->heads / arguments->group;
-        int late = min(work.entry_begin + FLASH_LATE, work.entry_end);
-        for (int i = work.entry_end; i >= work.entry_begin; i--) {
-            if (i < work.entry_end) {
+        int first_value = 0, late = min(work.entry_begin + FLASH_LATE, work.entry_end);
+        if (late == work.entry_end && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
+        for (int i = work.entry_end - 1; i >= work.entry_begin - 1; i--) {
+            bool more = i >= work.entry_begin;
+            int first_key = 0;
+            if (more) {
                 unsigned stage = count % STAGES;
                 struct mask_tile entry = arguments->entry[i];
-                int first = SPARSE && arguments->step > 0 ? entry.tile : entry.tile * TILE_KEYS;
-                barrier_wait(&empties[stage], (count++ / STAGES & 1) ^ 1);
-                if (SPARSE && !VALUES && flash_first_lane<SPARSE>()) barriers->where[stage] = entry.where;
-                flash_load_keys<FLASH_ARGUMENTS>(arguments, tiles_at + stage * tiles::KEY_BYTES, VALUES, i, first, head,
-                                                 batch, &fulls[stage]);
+                first_key = SPARSE && arguments->step > 0 ? entry.tile : entry.tile * TILE_KEYS;
+                barrier_wait(&barriers->key_empty[stage], (count++ / STAGES & 1) ^ 1);
+                if (SPARSE && flash_first_lane<SPARSE>()) barriers->where[stage] = entry.where;
+                flash_load_keys<FLASH_ARGUMENTS>(arguments, key + stage * tiles::KEY_BYTES, false, i, first_key, head,
+                                                 batch, &barriers->key_full[stage]);
+                if (i == late && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
             }
-            if (!VALUES && i == late && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
+            if (i < work.entry_end - 1) {
+                unsigned value_count = count - (more ? 2 : 1), stage = value_count % STAGES;
+                barrier_wait(&barriers->value_empty[stage], (value_count / STAGES & 1) ^ 1);
+                flash_load_keys<FLASH_ARGUMENTS>(arguments, value + stage * tiles::KEY_BYTES, true, i + 1, first_value,
+                                                 head, batch, &barriers->value_full[stage]);
+            }
+            first_value = first_key;
         }
     }
 }

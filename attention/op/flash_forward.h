@@ -12,8 +12,8 @@ static __device__ __forceinline__ void flash_take_columns(struct flash_share<FLA
                                                           struct mask_tile entry, int first, float (&correction)[2]) {
     float(&score)[COLUMNS / 2] = *(float(*)[COLUMNS / 2]) & share.score;
     if (mask_tile_form(entry) != MASK_TILE_FULL)
-        flash_mask<COLUMNS, TILE_KEYS, flash_tiles<FLASH_ARGUMENTS>::QUERIES>(score, share.arguments, entry.where,
-                                                                             share.row, first);
+        flash_mask_words<COLUMNS, TILE_KEYS, flash_tiles<FLASH_ARGUMENTS>::QUERIES>(
+            score, share.arguments, entry.where, share.row, first);
     flash_softmax<COLUMNS>(score, &share.rows, share.arguments->factor, correction);
 }
 
@@ -36,8 +36,13 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
         if (OPTIONS)
             flash_change<TILE_KEYS>(share.score, share.arguments, share.head, share.first_query + share.row,
                                     entry.tile * TILE_KEYS);
-        if (mask_tile_form(entry) != MASK_TILE_FULL)
-            flash_mask<TILE_KEYS, TILE_KEYS, tiles::QUERIES>(share.score, share.arguments, entry.where, share.row, 0);
+        if (mask_tile_form(entry) != MASK_TILE_FULL) {
+            if constexpr (tiles::ENDS_LATE)
+                flash_mask_words<TILE_KEYS, TILE_KEYS, tiles::QUERIES>(share.score, share.arguments, entry.where,
+                                                                       share.row, 0);
+            else
+                flash_mask<TILE_KEYS, tiles::QUERIES>(share.score, share.arguments, entry.where, share.row);
+        }
         flash_softmax<TILE_KEYS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor, correction);
     }
 }
@@ -79,12 +84,18 @@ struct flash_done {
     int next_first_query, next_batch_head;
 };
 
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_end_rows(struct flash_share<FLASH_ARGUMENTS> &share,
+                                                      const struct flash_done &done) {
+    flash_finish<OPTIONS>(share.arguments, &share.rows, done.line, done.work.batch_head, share.row,
+                          OPTIONS ? 1 : share.arguments->factor, share.correction);
+}
+
 /* From the rows of the tile that ends to those of the next one, while products of both run. */
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_turn(struct flash_share<FLASH_ARGUMENTS> &share,
                                                   const struct flash_done &done) {
-    flash_finish<OPTIONS>(share.arguments, &share.rows, done.line, done.work.batch_head, share.row,
-                          OPTIONS ? 1 : share.arguments->factor, share.correction);
+    flash_end_rows(share, done);
     flash_start(share, done.next_first_query, done.next_batch_head);
 }
 
@@ -94,6 +105,7 @@ template <bool BEGINS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGR
           bool OPTIONS, bool SPARSE>
 static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_ARGUMENTS> &share, int at,
                                                      bool accumulate, bool last, const struct flash_done &done) {
+    constexpr bool ENDS_LATE = flash_tiles<FLASH_ARGUMENTS>::ENDS_LATE;
     auto *barriers = share.barriers;
     float unused[2];
     share.count = flash_uniform(share.count + 1);
@@ -107,14 +119,14 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
         flash_look_ahead(share, at, last);
         flash_multiply_halves(share);
         flash_add_halves(share, previous, held, share.started);
-        if (BEGINS) flash_turn(share, done);
+        if (BEGINS && ENDS_LATE) flash_turn(share, done);
         flash_take_scores(share, entry, last, BEGINS ? unused : share.correction);
         barrier_wait(&barriers->value_full[share.stage], phase);
     } else {
         flash_multiply_keys<TILE_KEYS>(share, share.score, 0);
         flash_multiply_values<TILE_KEYS>(share, previous, 0, SPARSE ? share.started : accumulate);
         flash_look_ahead(share, at, last);
-        if (BEGINS) flash_turn(share, done);
+        if (BEGINS && ENDS_LATE) flash_turn(share, done);
         wgmma_wait<1>();
         flash_take_scores(share, entry, last, BEGINS ? unused : share.correction);
         barrier_wait(&barriers->value_full[share.stage], phase ^ flash_never(&share.rows));
@@ -195,6 +207,7 @@ static __device__ __forceinline__ void flash_end(struct flash_share<FLASH_ARGUME
 FLASH_TEMPLATE
 static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share, char *output) {
     constexpr int QUERY_SLOTS = flash_tiles<FLASH_ARGUMENTS>::QUERY_SLOTS;
+    constexpr bool ENDS_LATE = flash_tiles<FLASH_ARGUMENTS>::ENDS_LATE;
     auto *barriers = share.barriers;
     unsigned tile = 0, query_count = 0;
     const struct flash_work *work = flash_next(share, &tile);
@@ -212,29 +225,32 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
         done.line = flash_line_of(share, work);
         __syncwarp(); /* all lanes have read it */
         flash_warp_arrive(&barriers->work_empty[work - barriers->work]);
+        if (!ENDS_LATE) flash_end_rows(share, done);
         if (!CONTINUE) flash_drain(share, accumulate);
         work = flash_next(share, &tile);
         unsigned done_slot = query_count % QUERY_SLOTS;
-        done.next_first_query = work ? work->first_query : done.work.first_query;
-        done.next_batch_head = work ? work->batch_head : done.work.batch_head;
         if (work) {
             at = work->entry_end - 1;
             begin = work->entry_begin;
+            done.next_first_query = work->first_query;
+            done.next_batch_head = work->batch_head;
             query_count++;
             share.query_slot = flash_uniform(query_count % QUERY_SLOTS);
             if (CONTINUE) {
+                if (!ENDS_LATE) flash_start(share, work->first_query, work->batch_head);
                 barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);
                 flash_advance<true>(share, at, accumulate, at == begin, done);
             }
         } else if (CONTINUE) {
             flash_drain(share, accumulate);
         }
-        if (!work || !CONTINUE) flash_turn(share, done);
+        if (!work && ENDS_LATE) flash_end_rows(share, done);
         flash_end(share, &done.work, output, done_slot);
         if (!work) return;
         if (CONTINUE) {
             flash_pack<element, TILE_KEYS>(share.probability, share.score);
         } else {
+            flash_start(share, work->first_query, work->batch_head);
             barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);
             share.count++;
             flash_begin(share, at, at == begin);
@@ -260,7 +276,7 @@ static __device__ __forceinline__ void flash_start_barriers(struct flash_barrier
     barrier_start(&barriers->work_wanted);
     for (int i = 0; i < FLASH_WORK_SLOTS; i++) {
         barrier_start(&barriers->work_full[i]);
-        barrier_start_for(&barriers->work_empty[i], WARPS + 1 + QUERY_SLOTS); /* keys, values, and who delivers */
+        barrier_start_for(&barriers->work_empty[i], WARPS + QUERY_SLOTS); /* those who fetch keys, and deliver */
     }
     barriers_started();
 }
@@ -282,10 +298,9 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
         registers_give_back<(SPARSE ? 40 : WARPGROUPS == 3 ? 32 : 24)>();
         int thread = (int)threadIdx.x - COMPUTING, warp = thread / WARP;
         if (thread == 0) flash_fetch_queries<FLASH_ARGUMENTS>(&arguments, query, barriers);
-        if (SPARSE ? warp == 1 : thread == WARP) flash_fetch_keys<false, FLASH_ARGUMENTS>(&arguments, key, barriers);
-        if (SPARSE ? warp == 2 : thread == 2 * WARP)
-            flash_fetch_keys<true, FLASH_ARGUMENTS>(&arguments, value, barriers);
-        if (tiles::QUERY_SLOTS > 1 && (SPARSE ? warp == 3 : thread == 3 * WARP))
+        if (SPARSE ? warp == 1 : thread == WARP)
+            flash_fetch_keys<FLASH_ARGUMENTS>(&arguments, key, value, barriers);
+        if (tiles::QUERY_SLOTS > 1 && (SPARSE ? warp == 2 : thread == 2 * WARP))
             flash_deliver<FLASH_ARGUMENTS>(&arguments, query, barriers);
     } else {
         registers_take<(SPARSE ? 232 : WARPGROUPS == 3 ? 160 : 240)>();

@@ -12,17 +12,56 @@ struct flash_rows {
 };
 
 #if WGMMA_BUILT
+/* -infinity where the mask forbids the pair; where: of the tile's entry. */
+template <int COLUMNS, int TILE_QUERIES>
+static __device__ __forceinline__ void flash_mask(float (&score)[COLUMNS / 2], const struct flash_arguments *arguments,
+                                                  uint32_t where, int row) {
+    int column = threadIdx.x % 4 * 2;
+    struct mask_tile entry = {0, where};
+    if (mask_tile_form(entry) == MASK_TILE_BITS) {
+        constexpr int WORDS = (COLUMNS + 31) / 32;
+        const uint32_t *bits = arguments->bits + ((int64_t)mask_tile_index(entry) * TILE_QUERIES + row) * WORDS;
+#pragma unroll
+        for (int i = 0; i < COLUMNS / 4; i++) {
+            uint32_t pair = bits[i % 2 * 8 * WORDS + i / 8] >> (i / 2 % 4 * 8 + column);
+            if (!(pair & 1)) score[2 * i] = -INFINITY;
+            if (!(pair & 2)) score[2 * i + 1] = -INFINITY;
+        }
+        return;
+    }
+    const struct mask_tile_range range = arguments->range[mask_tile_index(entry)];
+    /* half the tests where no row has a lower end: causal diagonals and last tiles */
+    bool from_first = range.low <= 0 && (range.low_slope == 0 || range.low + TILE_QUERIES <= 0);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int r = row + 8 * half;
+        int low = range.low + range.low_slope * r - column, high = range.high + range.high_slope * r - column;
+        if (r < range.row_begin || r >= range.row_end) high = -COLUMNS;
+#pragma unroll
+        for (int block = 0; block < COLUMNS / 8; block++) {
+            if (8 * block >= high) score[4 * block + 2 * half] = -INFINITY;
+            if (8 * block + 1 >= high) score[4 * block + 2 * half + 1] = -INFINITY;
+        }
+        if (from_first) continue;
+#pragma unroll
+        for (int block = 0; block < COLUMNS / 8; block++) {
+            if (8 * block < low) score[4 * block + 2 * half] = -INFINITY;
+            if (8 * block + 1 < low) score[4 * block + 2 * half + 1] = -INFINITY;
+        }
+    }
+}
+
 /* Bits begin .. end - 1 of a word of 32. */
 static __device__ __forceinline__ uint32_t flash_ones(int begin, int end) {
     return __funnelshift_lc(~0u, 0, (unsigned)max(end, 0)) & ~__funnelshift_lc(~0u, 0, (unsigned)max(begin, 0));
 }
 
-/* -infinity where the mask forbids the pair; where: of the tile's entry. COLUMNS keys of a tile of TILE_KEYS from its
-   key `begin` on, a multiple of 32. Ranges become bits first, so that a score costs one test and one instruction,
-   whatever the form. */
+/* The same for COLUMNS keys of a tile of TILE_KEYS from its key `begin` on, a multiple of 32. Ranges become bits first,
+   so that a score costs one test and one instruction, whatever the form; and some registers. */
 template <int COLUMNS, int TILE_KEYS, int TILE_QUERIES>
-static __device__ __forceinline__ void flash_mask(float (&score)[COLUMNS / 2], const struct flash_arguments *arguments,
-                                                  uint32_t where, int row, int begin) {
+static __device__ __forceinline__ void flash_mask_words(float (&score)[COLUMNS / 2],
+                                                        const struct flash_arguments *arguments, uint32_t where,
+                                                        int row, int begin) {
     constexpr int ROW_WORDS = (TILE_KEYS + 31) / 32, WORDS = (COLUMNS + 31) / 32;
     int column = threadIdx.x % 4 * 2;
     struct mask_tile entry = {0, where};

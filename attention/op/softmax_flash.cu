@@ -3,7 +3,7 @@
    the options of score_options.h.
 
    A block stays on its multiprocessor and takes query tiles from a list until it is empty. One warp fetches work and
-   queries, one keys and one values into rings of shared memory, one writes finished tiles; two or three warpgroups
+   queries, one keys and values into rings of shared memory, one writes finished tiles; two or three warpgroups
    compute, each on 64 queries with everything in registers:
      scores          query key^T, both operands in shared memory, issued for the next key tile ..
      output          .. just before the product with the values of the tile before, whose probabilities are in registers
