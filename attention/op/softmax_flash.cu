@@ -26,10 +26,10 @@
    - warpgroups taking turns at the tensor cores (named barriers): less than 1 % either way.
    - rescaling the output only where a maximum has changed: nothing.
    - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -3 to -11 % from 4k.
-   - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %; two and key tiles of 64: -20 %.
+   - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %; two and key tiles of 64: -19 %.
    And with all masks at 8k tokens, 16 heads, head_dim 128:
    - work taken when the query tile before is nearly fetched, not when it starts: causal +3.5 %, its documents +14 %;
-     taken four query tiles ahead: -3 to -25 %.
+     taken four query tiles ahead: causal_blockwise -22 %.
    - leaving out halves of tiles in plain plans: windows -4 %, documents -2 %, global tokens +2 %. Products of a half do
      not overlap with anything, for want of registers, and the time of a tile is a chain of waits rather than products.
    - gathered tiles in boxes of eight keys: fixed 2.3 times, dilated_band 1.05 times as fast as plain ones; in boxes of
