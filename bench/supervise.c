@@ -45,6 +45,13 @@ static bool writes(void) {
     return rank_backend == NULL || rank_backend->rank() == 0 || ending.took_over;
 }
 
+/* What stands for a measurement: its first timed figure. A check may have reported others before. */
+static const struct figure *main_figure(const struct outcome *outcome) {
+    for (int i = 0; i < outcome->figure_count; i++)
+        if (outcome->figures[i].timing.count > 0) return &outcome->figures[i];
+    return outcome->figure_count > 0 ? &outcome->figures[0] : NULL;
+}
+
 static void finish_row(const struct context *context, size_t index, struct outcome *outcome) {
     struct shared *shared = context->shared;
     while (ending.decided && !pthread_equal(pthread_self(), ending.by)) pause();
@@ -55,8 +62,8 @@ static void finish_row(const struct context *context, size_t index, struct outco
     struct summary *summary = &shared->summaries[index];
     *summary = (struct summary){.measured = true, .status = outcome->status};
     snprintf(summary->reason, sizeof summary->reason, "%.95s", outcome->reason);
-    if (outcome->figure_count > 0) {
-        const struct figure *figure = &outcome->figures[0];
+    const struct figure *figure = main_figure(outcome);
+    if (figure != NULL) {
         const struct metric_description *metric = &metrics[figure->metric];
         double limit = figure->limit.value / metric->scale;
         summary->metric = figure->metric;
