@@ -16,6 +16,8 @@ const struct plot_spec plot_specs[] = {
     {PLOT_HEAT_MAP, #program, question, x, y, metric, panels, LINEAR, color_scale, NOWHERE},
 #define ROOFLINE(program, question, x, metric, panels)                                                                 \
     {PLOT_ROOFLINE, #program, question, x, NULL, metric, panels, LOG10, LOG10, NOWHERE},
+#define SCATTER(program, question, along, x, metric, panels)                                                           \
+    {PLOT_SCATTER, #program, question, along, x, metric, panels, LOG10, AUTO, NOWHERE},
 #include "../plots.def"
 };
 const size_t plot_spec_count = ARRAY_LENGTH(plot_specs);
@@ -41,6 +43,10 @@ static double intensity(const struct row *row) {
 /* The row of a case that the plot shows; NULL: none. */
 static const struct row *figure_row(const struct plot *plot, size_t i) {
     const struct row *row = plot->section->cases[i].figures[plot->metric].row;
+    if (plot->kind == PLOT_SCATTER) {
+        const struct row *x = plot->section->cases[i].figures[plot->x_metric].row;
+        if (x == NULL || !(x->value > 0)) return NULL;
+    }
     if (row != NULL && plot->kind == PLOT_ROOFLINE && !(row->value > 0 && intensity(row) > 0)) return NULL;
     return row;
 }
@@ -159,6 +165,7 @@ static void fill_point(const struct plot *plot, struct point *point, const struc
     point->limit = row_number(row, COLUMN_limit);
     if (!(point->limit > 0) || !isfinite(point->limit)) point->limit = NAN;
     if (plot->kind == PLOT_ROOFLINE) point->x = intensity(row);
+    else if (plot->kind == PLOT_SCATTER) point->x = point->line->figures[plot->x_metric].row->value;
     else if (plot->x == NULL || !number_parse(section_key(plot->section, row, plot->x), &point->x)) point->x = 0;
 }
 
@@ -292,6 +299,7 @@ static bool plot_build(const struct section *section, const struct plot_spec *sp
     if (spec != NULL) plot->headline = spec->headline, plot->kind = spec->kind, plot->y = spec->y;
     choose_x(plot, spec != NULL ? spec->x : NULL, spec != NULL ? spec->x_scale : LOG2);
     if (plot->kind == PLOT_HEAT_MAP && !is_grid(plot)) return false;
+    if (plot->kind == PLOT_SCATTER && (plot->x_metric = section_metric(section, plot->y)) < 0) return false;
     struct layout layout;
     size_t series_total;
     choose_layout(plot, spec != NULL ? spec->panels : "", &layout);

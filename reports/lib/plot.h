@@ -7,13 +7,13 @@
 
 enum scale { LINEAR, LOG2, LOG10, AUTO }; /* AUTO: LOG10 where a device's values span much */
 enum headline_end { LAST, FIRST, NOWHERE };
-enum plot_kind { PLOT_LINES, PLOT_HEAT_MAP, PLOT_ROOFLINE };
+enum plot_kind { PLOT_LINES, PLOT_HEAT_MAP, PLOT_ROOFLINE, PLOT_SCATTER };
 enum { PANELS_MAX = 12, PANEL_KEYS_MAX = 6, SERIES_MAX = 8, SERIES_POINTS_MAX = 200 };
 
 /* A line of plots.def. */
 struct plot_spec {
     enum plot_kind kind;
-    const char *program, *question, *x, *y, *metric, *panels; /* y: of a heat map, else NULL */
+    const char *program, *question, *x, *y, *metric, *panels; /* y: of a heat map and a scatter plot, else NULL */
     enum scale x_scale, y_scale;                              /* y_scale: of the colours of a heat map */
     enum headline_end headline;
 };
@@ -50,7 +50,9 @@ struct plot {
     int metric;
     const char *x;   /* NULL: nothing varies as a number: bars. Of a roofline: what moves along a line; the points' x is
                       their operations per byte */
-    const char *y;   /* of a heat map: the other key of its cells */
+    const char *y;   /* of a heat map: the other key of its cells; of a scatter plot, whose x is like a roofline's: the
+                      metric that the points' x is */
+    int x_metric;    /* of a scatter plot, its number */
     bool x_replaced; /* the x that plots.def asks for does not vary */
     enum scale x_scale;
     enum headline_end headline;

@@ -127,6 +127,12 @@ static void ranges(struct text *script, const struct plot *plot, const struct pa
     else log_ticks(script, low / 1.2, high * 1.2);
 }
 
+static const char *x_name(const struct plot *plot) {
+    if (plot->kind == PLOT_ROOFLINE) return "operations per byte";
+    if (plot->kind == PLOT_SCATTER) return plot->y;
+    return strcmp(plot->x, "seq") == 0 ? "sequence length" : plot->x;
+}
+
 static void preamble(struct text *script, const struct plot *plot, const char *unit) {
     const struct section *section = plot->section;
     struct text label = {0};
@@ -139,8 +145,7 @@ static void preamble(struct text *script, const struct plot *plot, const char *u
     text_string(script, "set ylabel ");
     gnuplot_quoted(script, label.data);
     text_add(script, " textcolor rgb '#%06x'\nset xlabel ", SVG_INK);
-    if (plot->kind == PLOT_ROOFLINE) text_string(script, "'operations per byte'");
-    else gnuplot_quoted(script, strcmp(plot->x, "seq") == 0 ? "sequence length" : plot->x);
+    gnuplot_quoted(script, x_name(plot));
     text_add(script, " textcolor rgb '#%06x'\n", SVG_INK);
     text_release(&label);
 }
@@ -235,7 +240,7 @@ bool gnuplot_works(void) {
 }
 
 static void x_value(const struct plot *plot, double x, struct text *text) {
-    if (plot->kind == PLOT_ROOFLINE) number_value(text, x);
+    if (plot->kind != PLOT_LINES) number_value(text, x);
     else number_tick(text, plot->x, x);
 }
 
@@ -243,7 +248,7 @@ static void describe(const struct plot *plot, const struct panel *panel, struct 
     const struct section *section = plot->section;
     double factor;
     const char *unit = panel_unit(plot, panel, &factor);
-    const char *x = plot->kind == PLOT_ROOFLINE ? "operations per byte" : plot->x;
+    const char *x = plot->kind == PLOT_LINES ? plot->x : x_name(plot);
     text_add(title, "%s, %s over %s%s%s%s%s", section->metrics[plot->metric], unit, x, panel->device[0] ? "; " : "",
              panel->device, panel->label[0] ? "; " : "", panel->label);
     for (size_t s = 0; s < panel->series_count; s++) {
