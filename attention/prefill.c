@@ -20,6 +20,10 @@
    device plain (op/softmax_plain.cu, for reading), mma (op/softmax_mma.cu, for sm_80 on), flash (op/softmax_flash.cu,
    for sm_90a) and cudnn (op/softmax_cudnn.c).
 
+   fp8: query, key and value are e4m3 with a scale for each 64 tokens of a head, made before the timing
+   (problem/quantize.h), the output is bf16. output_rmse and output_error hold 32 rows against the operands before they
+   were rounded: the price of the format, beside its speed.
+
    Check, at the timed size: 64 rows of (batch, head, query), one from each of 64 equal strata, recomputed in fp64 from
    the operands that were timed: op/softmax_reference.c. Data: seeded N(0,1), or with outliers (--inputs).
 
@@ -45,7 +49,9 @@ static const struct axis axes[] = {
     {PROBLEM_MASK,
      .host = {"full,causal,causal_sliding,causal_document,strided,uniform_blocks", "all", "all"},
      .device = {"all", "all", "all"}},
-    {PROBLEM_DTYPE, .host = {"fp32,bf16", "fp32,bf16", "fp32,bf16"}, .device = {"bf16", "bf16", "bf16,fp16"}},
+    {PROBLEM_DTYPE,
+     .host = {"fp32,bf16", "fp32,bf16", "fp32,bf16"},
+     .device = {"bf16,fp8_e4m3", "bf16,fp8_e4m3", "bf16,fp16,fp8_e4m3"}},
     {PROBLEM_SEQ, .host = {"256,2k", "256:2k:2", "256:16k:2"}, .device = {"512,2k", "512:16k:2", "512:128k:2,48k"}},
     {PROBLEM_PAST, .host = {"0", "0", "0"}},
     {PROBLEM_TOKENS, .host = {"512", "2k", "8k"}, .device = {"4k", "16k", "1,16k"}},
@@ -56,7 +62,9 @@ static const struct axis axes[] = {
     {PROBLEM_KEPT, .host = {"20", "20", "20,50,80"}, .device = {"20", "20,50,80", "20,50,80"}},
     {PROBLEM_BLOCK, .host = {"128", "128", "128"}, .device = {"128", "128", "64,128"}},
     {PROBLEM_OPTION, .host = {"none", "none", "all"}},
-    {PROBLEM_INPUTS, .host = {"normal", "normal", "normal,outliers"}, .device = {"normal", "normal", "normal"}},
+    {PROBLEM_INPUTS,
+     .host = {"normal", "normal", "normal,outliers"},
+     .device = {"normal", "normal,outliers", "normal,outliers"}},
     {0},
 };
 
@@ -102,11 +110,31 @@ static bool covers_host(const struct run *run) {
     return run->preset == PRESET_FULL || !extra || (run->value[PROBLEM_AXIS_SEQ] == 2 * KIB && !(grouped && !fp32));
 }
 
+/* What a format costs in accuracy is asked at one case, of all formats. */
+static bool covers_rounding(const struct run *run) {
+    const int64_t *value = run->value;
+    return value[PROBLEM_AXIS_MASK] == MASK_full && value[PROBLEM_AXIS_SEQ] == 8 * KIB &&
+           value[PROBLEM_AXIS_HEAD_DIM] == 128 && value[PROBLEM_AXIS_GROUP] == 1 &&
+           value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && value[PROBLEM_AXIS_TOKENS] == 16 * KIB &&
+           value[PROBLEM_AXIS_HIDDEN] == 2 * KIB && asks_blocks(run) && strcmp(run->variant->name, "plain") != 0;
+}
+
+/* fp8, which one kernel takes, at fewer lengths and head sizes but in full; all the masks as in bf16. */
+static bool covers_fp8(const struct run *run) {
+    const int64_t *value = run->value, seq = value[PROBLEM_AXIS_SEQ], head_dim = value[PROBLEM_AXIS_HEAD_DIM];
+    bool long_one = seq == 8 * KIB || (seq == 2 * KIB && run->preset == PRESET_SMOKE);
+    bool asked = run->preset == PRESET_FULL || long_one || (head_dim == 128 && seq >= 2 * KIB);
+    return strcmp(run->variant->name, "flash") == 0 && value[PROBLEM_AXIS_GROUP] == 1 && asked &&
+           value[PROBLEM_AXIS_MASK] != MASK_causal_sliding;
+}
+
 /* Masks beyond the papers' three, options and outliers are asked for at one length and head size. */
 static bool covers(const struct run *run) {
     const int64_t *value = run->value;
     bool device = run->variant->place == PLACE_DEVICE, full = run->preset == PRESET_FULL;
-    if (!problem_covers(run) || (!device && !covers_host(run))) return false;
+    bool fp8 = bench_dtype(run) == DTYPE_fp8_e4m3;
+    if (!problem_covers(run) || (!device && !covers_host(run)) || (fp8 && !covers_fp8(run))) return false;
+    if (device && value[PROBLEM_AXIS_INPUTS]) return covers_rounding(run);
     if (device && full && value[PROBLEM_AXIS_HIDDEN] == 8 * KIB) return covers_long(run);
     if (device && full && (value[PROBLEM_AXIS_TOKENS] == 1 || value[PROBLEM_AXIS_SEQ] > 16 * KIB)) return false;
     bool usual = value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && !value[PROBLEM_AXIS_INPUTS];
@@ -129,9 +157,15 @@ static void setup(struct run *run) {
     problem_setup(run, forward_pass);
 }
 
+/* The accuracy that a format costs is asked about in fp8, and of the data made to show it. */
+static bool asks_rounding(const struct run *run) {
+    return bench_dtype(run) == DTYPE_fp8_e4m3 || run->value[PROBLEM_AXIS_INPUTS] != 0;
+}
+
 static void check(struct run *run, struct verdict *verdict) {
     struct problem *state = run->state;
     attention_check(&state->problem, &state->host, CHECKED_ROWS, run->seed, verdict);
+    if (asks_rounding(run)) problem_report_rounding(run, state);
 }
 
 static const struct attention_operator *const host_methods[] = {&softmax_tiled, &softmax_tiled_amx, &softmax_blas,

@@ -22,6 +22,14 @@ float attention_alibi_slope(int64_t head, int64_t heads) {
     return exp2f(-8.0f * (float)(head + 1) / (float)heads);
 }
 
+enum dtype attention_output_dtype(enum dtype dtype) {
+    return dtype == DTYPE_fp8_e4m3 ? DTYPE_bf16 : dtype;
+}
+
+int64_t attention_scale_blocks(int64_t tokens) {
+    return (tokens + ATTENTION_SCALE_BLOCK - 1) / ATTENTION_SCALE_BLOCK;
+}
+
 size_t attention_query_count(const struct attention_problem *problem) {
     return (size_t)(problem->batch * problem->heads * problem->queries * problem->head_dim);
 }
@@ -37,8 +45,14 @@ double attention_forward_flops(const struct attention_problem *problem) {
 
 double attention_forward_bytes(const struct attention_problem *problem) {
     double rows = (double)(problem->batch * problem->heads * problem->queries);
-    double elements = 2.0 * (double)(attention_query_count(problem) + attention_key_count(problem));
-    return elements * (double)dtype_size(problem->dtype) + rows * sizeof(float);
+    double outputs = (double)attention_query_count(problem);
+    double operands = outputs + 2.0 * (double)attention_key_count(problem);
+    double bytes = operands * (double)dtype_size(problem->dtype) + rows * sizeof(float) +
+                   outputs * (double)dtype_size(attention_output_dtype(problem->dtype));
+    if (problem->dtype != DTYPE_fp8_e4m3) return bytes;
+    double scales = (double)(problem->heads * attention_scale_blocks(problem->queries)) +
+                    2.0 * (double)(problem->kv_heads * attention_scale_blocks(problem->keys));
+    return bytes + (double)problem->batch * scales * sizeof(float);
 }
 
 double attention_backward_flops(const struct attention_problem *problem) {

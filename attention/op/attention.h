@@ -32,7 +32,7 @@
 extern "C" {
 #endif
 
-enum { ATTENTION_HEAD_DIM_MAX = 1024 };
+enum { ATTENTION_HEAD_DIM_MAX = 1024, ATTENTION_SCALE_BLOCK = 64 };
 
 /* Distances in elements. Token rows must not overlap. */
 struct attention_strides {
@@ -51,7 +51,7 @@ struct attention_options {
 struct attention_problem {
     int64_t batch, heads, kv_heads, queries, keys; /* all >= 1; kv_heads divides heads */
     int64_t head_dim;                              /* 1 .. ATTENTION_HEAD_DIM_MAX */
-    enum dtype dtype;                              /* of query, key, value and output */
+    enum dtype dtype; /* of query, key and value; of output, but for fp8: attention_output_dtype */
     float scale;                                   /* usually 1 / sqrt(head_dim) */
     const struct mask *mask;                       /* of queries x keys; must outlive the plan */
     struct attention_strides query, key, value, output;
@@ -67,6 +67,9 @@ struct attention_buffers {
     const float *sink; /* [heads], of options.sink */
     const float *gate; /* [batch][heads][queries], of options.gate */
     void *workspace; /* plan.workspace bytes, 64-byte aligned (512 on a device); contents do not matter */
+    /* fp8 alone: an operand's element is what is stored times the scale of its block of ATTENTION_SCALE_BLOCK tokens,
+       [batch][heads or kv_heads][blocks], packed; above 0 */
+    const float *query_scale, *key_scale, *value_scale;
 };
 /* dtype, and the strides of output (output_gradient), query, key and value. Overwritten, not added to. */
 struct attention_gradients {
@@ -112,6 +115,8 @@ const char *attention_no_options(const struct attention_problem *problem);
 float attention_alibi_slope(int64_t head, int64_t heads); /* 2^(-8 (head + 1) / heads) */
 /* Sets the strides of packed [batch][head][token][head_dim] operands and the scale 1 / sqrt(head_dim). */
 void attention_pack(struct attention_problem *problem);
+enum dtype attention_output_dtype(enum dtype dtype); /* of output, for operands of dtype: bf16 for fp8, else dtype */
+int64_t attention_scale_blocks(int64_t tokens);      /* scales of a head of fp8 operands */
 size_t attention_query_count(const struct attention_problem *problem); /* elements of query, and of output */
 size_t attention_key_count(const struct attention_problem *problem);   /* elements of key, and of value */
 double attention_forward_flops(const struct attention_problem *problem);
@@ -130,7 +135,8 @@ void attention_reference_row(const struct attention_problem *problem, const stru
    with the definition in fp64; operands and results on the host. The error is the largest over the rows of
      |output - reference| / max(|reference|, magnitude), Euclidean over head_dim; |output| where that is 0, and
      |log_sum_exp - reference| / max(1, |reference|), times tolerance / 2^-14: it is kept in fp32 whatever dtype is.
-   The tolerance is 2 epsilon of dtype, for probabilities and outputs rounded to it, and 62 of fp32. */
+   The tolerance is 2 epsilon of dtype, for probabilities and outputs rounded to it, and 62 of fp32; in fp8 as
+   softmax_reference.c says. */
 enum { ATTENTION_ROWS_MAX = 256 };
 void attention_check(const struct attention_problem *problem, const struct attention_buffers *buffers, int64_t count,
                      uint64_t seed, struct verdict *verdict);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "attention/mask/tiles.h"
+#include "flash_scales.h"
 #include "flash_work.h"
 #include "score_options.h"
 
@@ -40,6 +41,11 @@ struct flash_arguments {
     const struct mask_line *line;
     const int32_t *run;
     int step, query_row, key_row, value_row; /* row strides */
+    /* fp8 alone: values and scales of all key tiles of a head, head after head; those of the queries */
+    const char *value_tiles;
+    const struct flash_scales *scales;
+    const float *query_scale; /* [batch * heads][query_blocks], by blocks of ATTENTION_SCALE_BLOCK */
+    int key_tiles, query_blocks;
 };
 
 #endif

@@ -17,12 +17,17 @@
 enum { CHUNK = 64, CHUNK_BYTES = 128, WARP = 32 };
 
 #if WGMMA_BUILT
-/* `rows` tokens from `row` on of one head, in all chunks; completes on the barrier. */
-static __device__ inline void flash_load(void *to, const CUtensorMap *map, int chunks, int rows, int row, int head,
-                                         int batch, uint64_t *full) {
-    barrier_expect(full, (unsigned)(chunks * rows * CHUNK_BYTES));
+/* `rows` tokens from `row` on of one head, in all chunks; completes on the barrier. flash_copy is its second half: the
+   bytes have been announced. elements: of head_dim in a chunk. */
+static __device__ inline void flash_copy(void *to, const CUtensorMap *map, int chunks, int rows, int row, int head,
+                                         int batch, uint64_t *full, int elements = CHUNK) {
     for (int chunk = 0; chunk < chunks; chunk++)
-        tensor_load_4d((char *)to + chunk * rows * CHUNK_BYTES, map, chunk * CHUNK, row, head, batch, full);
+        tensor_load_4d((char *)to + chunk * rows * CHUNK_BYTES, map, chunk * elements, row, head, batch, full);
+}
+static __device__ inline void flash_load(void *to, const CUtensorMap *map, int chunks, int rows, int row, int head,
+                                         int batch, uint64_t *full, int elements = CHUNK) {
+    barrier_expect(full, (unsigned)(chunks * rows * CHUNK_BYTES));
+    flash_copy(to, map, chunks, rows, row, head, batch, full, elements);
 }
 
 /* The same of tokens that are `step` apart, from a map that sees step tokens as one row: token = row * step +

@@ -4,7 +4,7 @@
 #ifndef ATTENTION_FLASH_FETCH_H
 #define ATTENTION_FLASH_FETCH_H
 
-#include "flash_rows.h"
+#include "flash_fp8.h"
 
 /* Work is taken when so many key tiles of the query tile before are left to fetch: late, so that no block sits on work
    while others have none, but early enough for the queries to come. */
@@ -19,15 +19,20 @@ enum { FLASH_SHARED_MAX = 227 * 1024, FLASH_WORK_SLOTS = 2, FLASH_LATE = 1 };
 #define FLASH_ARGUMENTS element, HEAD_DIM, TILE_KEYS, WARPGROUPS, STAGES, CONTINUE, OPTIONS, SPARSE
 
 FLASH_TEMPLATE struct flash_tiles {
-    static constexpr int CHUNKS = (HEAD_DIM + CHUNK - 1) / CHUNK, QUERIES = WARPGROUPS * WGMMA_M;
-    static constexpr int QUERY_BYTES = CHUNKS * QUERIES * CHUNK_BYTES, KEY_BYTES = CHUNKS * TILE_KEYS * CHUNK_BYTES;
-    static constexpr int FIXED_BYTES = 2 * STAGES * KEY_BYTES + 2 * WGMMA_TILE_ALIGNMENT; /* with barriers, alignment */
+    static constexpr int ELEMENTS = CHUNK_BYTES / sizeof(element), CHUNKS = (HEAD_DIM + ELEMENTS - 1) / ELEMENTS;
+    static constexpr int QUERIES = WARPGROUPS * WGMMA_M, OUTPUT_CHUNKS = (HEAD_DIM + CHUNK - 1) / CHUNK;
+    static constexpr int QUERY_BYTES = OUTPUT_CHUNKS * QUERIES * CHUNK_BYTES; /* also of the output, 16-bit always */
+    static constexpr int KEY_BYTES = CHUNKS * TILE_KEYS * CHUNK_BYTES;
+    static constexpr int VALUE_BYTES = flash_format<element>::SCALED ? HEAD_DIM * TILE_KEYS : KEY_BYTES;
+    static constexpr int STEPS = TILE_KEYS * sizeof(element) / WGMMA_K_BYTES; /* of the product with the values */
+    /* with barriers, alignment */
+    static constexpr int FIXED_BYTES = STAGES * (KEY_BYTES + VALUE_BYTES) + 2 * WGMMA_TILE_ALIGNMENT;
     /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. */
     static constexpr int QUERY_SLOTS = FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
     static constexpr int SHARED_BYTES = FIXED_BYTES + QUERY_SLOTS * QUERY_BYTES;
     /* A query tile's rows are ended while the first products of the next one run, and masks become bits: where that was
        measured, and registers are left. */
-    static constexpr bool ENDS_LATE = CONTINUE && HEAD_DIM == 128 && !OPTIONS;
+    static constexpr bool ENDS_LATE = CONTINUE && HEAD_DIM == 128 && !OPTIONS && !flash_format<element>::SCALED;
 };
 
 template <int STAGES> struct flash_barriers {
@@ -38,6 +43,8 @@ template <int STAGES> struct flash_barriers {
     /* SPARSE: of the entry of the key tile; the queries of the work */
     uint32_t where[STAGES];
     struct mask_line line[FLASH_WORK_SLOTS];
+    /* twice as many as keys: they are read after the keys have been let go */
+    alignas(16) struct flash_scales scales[2 * STAGES];
 };
 
 #if WGMMA_BUILT
@@ -89,7 +96,7 @@ static __device__ void flash_fetch_queries(const struct flash_arguments *argumen
                                &barriers->query_full[query_slot]);
         else
             flash_load(to, &arguments->query, tiles::CHUNKS, tiles::QUERIES, line.first, head, batch,
-                       &barriers->query_full[query_slot]);
+                       &barriers->query_full[query_slot], tiles::ELEMENTS);
     }
     if (atomicAdd(&arguments->taken[1], 1) != gridDim.x - 1) return;
     arguments->taken[0] = 0;
@@ -132,6 +139,22 @@ static __device__ __forceinline__ void flash_load_keys(const struct flash_argume
     }
 }
 
+/* The same in fp8: a tile of keys with their scales, or one of values. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_load_scaled(const struct flash_arguments *arguments, char *to, bool values,
+                                                         struct flash_scales *scales, int first, int head, int batch,
+                                                         uint64_t *full) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    int64_t at = flash_tile_at(arguments, first / TILE_KEYS, head, batch);
+    barrier_expect(full, values ? tiles::VALUE_BYTES : tiles::KEY_BYTES + sizeof(*scales));
+    if (values) {
+        bulk_load(to, arguments->value_tiles + at * tiles::VALUE_BYTES, tiles::VALUE_BYTES, full);
+    } else {
+        flash_copy(to, &arguments->key, tiles::CHUNKS, TILE_KEYS, first, head, batch, full, tiles::ELEMENTS);
+        bulk_load(scales, arguments->scales + at, sizeof(*scales), full);
+    }
+}
+
 /* Fetches keys and values in the order of their use, as far ahead as there is room: key 0, key 1, value 0, key 2, value
    1, .. */
 FLASH_TEMPLATE
@@ -158,15 +181,26 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
                 first_key = SPARSE && arguments->step > 0 ? entry.tile : entry.tile * TILE_KEYS;
                 barrier_wait(&barriers->key_empty[stage], (count++ / STAGES & 1) ^ 1);
                 if (SPARSE && flash_first_lane<SPARSE>()) barriers->where[stage] = entry.where;
-                flash_load_keys<FLASH_ARGUMENTS>(arguments, key + stage * tiles::KEY_BYTES, false, i, first_key, head,
-                                                 batch, &barriers->key_full[stage]);
+                char *to = key + stage * tiles::KEY_BYTES;
+                if constexpr (flash_format<element>::SCALED)
+                    flash_load_scaled<FLASH_ARGUMENTS>(arguments, to, false,
+                                                       &barriers->scales[(count - 1) % (2 * STAGES)], first_key, head,
+                                                       batch, &barriers->key_full[stage]);
+                else
+                    flash_load_keys<FLASH_ARGUMENTS>(arguments, to, false, i, first_key, head, batch,
+                                                     &barriers->key_full[stage]);
                 if (i == late && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
             }
             if (i < work.entry_end - 1) {
                 unsigned value_count = count - (more ? 2 : 1), stage = value_count % STAGES;
                 barrier_wait(&barriers->value_empty[stage], (value_count / STAGES & 1) ^ 1);
-                flash_load_keys<FLASH_ARGUMENTS>(arguments, value + stage * tiles::KEY_BYTES, true, i + 1, first_value,
-                                                 head, batch, &barriers->value_full[stage]);
+                char *to = value + stage * tiles::VALUE_BYTES;
+                if constexpr (flash_format<element>::SCALED)
+                    flash_load_scaled<FLASH_ARGUMENTS>(arguments, to, true, NULL, first_value, head, batch,
+                                                       &barriers->value_full[stage]);
+                else
+                    flash_load_keys<FLASH_ARGUMENTS>(arguments, to, true, i + 1, first_value, head, batch,
+                                                     &barriers->value_full[stage]);
             }
             first_value = first_key;
         }
@@ -215,7 +249,7 @@ static __device__ void flash_deliver(const struct flash_arguments *arguments, co
             flash_scatter<FLASH_ARGUMENTS>(arguments, from, line, head, batch);
             __syncwarp();
         } else if (flash_first_lane<SPARSE>()) {
-            for (int chunk = 0; chunk < tiles::CHUNKS; chunk++)
+            for (int chunk = 0; chunk < tiles::OUTPUT_CHUNKS; chunk++)
                 tensor_store_4d(&arguments->output_map, chunk * CHUNK, line.first, head, batch,
                                 from + chunk * tiles::QUERIES * CHUNK_BYTES);
             bulk_store_wait<0>();

@@ -43,7 +43,12 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
             else
                 flash_mask<TILE_KEYS, tiles::QUERIES>(share.score, share.arguments, entry.where, share.row);
         }
-        flash_softmax<TILE_KEYS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor, correction);
+        if constexpr (flash_format<element>::SCALED)
+            flash_softmax_scaled<TILE_KEYS>(share.score, &share.rows,
+                                            &share.barriers->scales[share.count % (2 * STAGES)], &share.scaling,
+                                            correction);
+        else
+            flash_softmax<TILE_KEYS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor, correction);
     }
 }
 
@@ -69,6 +74,8 @@ FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_start(struct flash_share<FLASH_ARGUMENTS> &share, int first_query,
                                                    int batch_head) {
     share.rows = {{-INFINITY, -INFINITY}, {0, 0}};
+    if (flash_format<element>::SCALED)
+        share.scaling = flash_scaling_of(share.arguments, first_query, batch_head, share.row);
     if (!OPTIONS) return;
     share.first_query = first_query;
     share.head = batch_head % share.arguments->heads;
@@ -88,7 +95,9 @@ FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_end_rows(struct flash_share<FLASH_ARGUMENTS> &share,
                                                       const struct flash_done &done) {
     flash_finish<OPTIONS>(share.arguments, &share.rows, done.line, done.work.batch_head, share.row,
-                          OPTIONS ? 1 : share.arguments->factor, share.correction);
+                          OPTIONS || flash_format<element>::SCALED ? 1 : share.arguments->factor, share.correction);
+    if (flash_format<element>::SCALED)
+        share.correction[0] *= share.scaling.value, share.correction[1] *= share.scaling.value;
 }
 
 /* From the rows of the tile that ends to those of the next one, while products of both run. */
@@ -139,8 +148,11 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
     }
     flash_warp_arrive(&barriers->value_empty[previous]);
     if constexpr (!BEGINS) {
+        bool same = flash_format<element>::SCALED && share.correction[0] == 1 && share.correction[1] == 1;
+        if (!flash_format<element>::SCALED || !__all_sync(~0u, same)) {
 #pragma unroll
-        for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] *= share.correction[i / 2 % 2];
+            for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] *= share.correction[i / 2 % 2];
+        }
         flash_pack<element, TILE_KEYS>(share.probability, share.score);
     }
 }
@@ -185,7 +197,8 @@ static __device__ __forceinline__ const struct flash_work *flash_next(struct fla
         (*tile)++;
         if (__shfl_sync(~0u, work->first_query, 0) < 0) return NULL;
         if (__shfl_sync(~0u, work->entry_end - work->entry_begin, 0) > 0) return work;
-        flash_store_nothing<element, HEAD_DIM>(share.arguments, work, flash_line_of(share, work), share.row);
+        flash_store_nothing<typename flash_format<element>::output, HEAD_DIM>(share.arguments, work,
+                                                                              flash_line_of(share, work), share.row);
         flash_warp_arrive(&share.barriers->work_empty[slot]);
     }
 }
@@ -196,10 +209,11 @@ static __device__ __forceinline__ void flash_end(struct flash_share<FLASH_ARGUME
                                                  const struct flash_work *done, char *output, unsigned slot) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
     if constexpr (tiles::QUERY_SLOTS == 1) {
-        flash_store<element, HEAD_DIM>(share.arguments, share.output, share.correction, done, share.row);
+        flash_store<typename flash_format<element>::output, HEAD_DIM>(share.arguments, share.output, share.correction,
+                                                                      done, share.row);
     } else {
-        flash_leave<element, HEAD_DIM, tiles::QUERIES>(share.output, share.correction,
-                                                       output + slot * tiles::QUERY_BYTES);
+        flash_leave<typename flash_format<element>::output, HEAD_DIM, tiles::QUERIES>(
+            share.output, share.correction, output + slot * tiles::QUERY_BYTES);
         flash_warp_arrive(&share.barriers->output_full[slot]);
     }
 }
@@ -290,7 +304,7 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
     extern __shared__ char dynamic[];
     char *query = dynamic + (-(uintptr_t)shared_address(dynamic) & (WGMMA_TILE_ALIGNMENT - 1));
     char *key = query + tiles::QUERY_SLOTS * tiles::QUERY_BYTES, *value = key + STAGES * tiles::KEY_BYTES;
-    auto *barriers = (struct flash_barriers<STAGES> *)(value + STAGES * tiles::KEY_BYTES);
+    auto *barriers = (struct flash_barriers<STAGES> *)(value + STAGES * tiles::VALUE_BYTES);
     if (threadIdx.x == 0) flash_start_barriers<FLASH_ARGUMENTS>(barriers);
     __syncthreads();
     constexpr int COMPUTING = WARPGROUPS * WGMMA_THREADS;
@@ -312,7 +326,9 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
         share.row = warpgroup * WGMMA_M + threadIdx.x % WGMMA_THREADS / WARP * 16 + threadIdx.x % WARP / 4;
         share.query_tile = (unsigned)wgmma_tile_descriptor(rows, 0);
         share.key_tile = (unsigned)wgmma_tile_descriptor(key, 0);
-        share.value_tile = (unsigned)wgmma_transposed_descriptor(value, 0, TILE_KEYS * CHUNK_BYTES);
+        share.value_tile = (unsigned)(flash_format<element>::SCALED
+                                          ? wgmma_tile_descriptor(value, 0)
+                                          : wgmma_transposed_descriptor(value, 0, TILE_KEYS * CHUNK_BYTES));
         share.query_slot = share.count = share.stage = share.halves = 0;
         share.parts_at = 2 * warpgroup;
         share.started = false;

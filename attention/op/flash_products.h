@@ -14,8 +14,9 @@ FLASH_TEMPLATE struct flash_share {
     int row, first_query, head;
     unsigned query_slot, count, stage; /* count: key tiles before the one whose probabilities are held */
     float output[HEAD_DIM / 2], score[TILE_KEYS / 2], correction[2];
-    uint32_t probability[TILE_KEYS / 16][4];
+    uint32_t probability[flash_tiles<FLASH_ARGUMENTS>::STEPS][4];
     struct flash_rows rows;
+    struct flash_scaling scaling; /* of fp8 */
     /* SPARSE: which halves of the key tile hold anything for this warpgroup: two bits, that lie in an entry's parts at
        parts_at; has any value been added up? */
     unsigned halves, parts_at;
@@ -34,7 +35,7 @@ static __device__ __forceinline__ void flash_multiply_keys(struct flash_share<FL
     wgmma_hold(score);
     wgmma_fence();
 #pragma unroll
-    for (int step = 0; step < HEAD_DIM / 16; step++)
+    for (int step = 0; step < HEAD_DIM * (int)sizeof(element) / WGMMA_K_BYTES; step++)
         product_ss(score, flash_descriptor(query, step / 4 * tiles::QUERIES * CHUNK_BYTES + step % 4 * WGMMA_K_BYTES),
                    flash_descriptor(key, step / 4 * TILE_KEYS * CHUNK_BYTES + step % 4 * WGMMA_K_BYTES), step > 0,
                    element());
@@ -46,14 +47,16 @@ template <int COUNT, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROU
           bool OPTIONS, bool SPARSE>
 static __device__ __forceinline__ void flash_multiply_values(struct flash_share<FLASH_ARGUMENTS> &share, unsigned stage,
                                                              int first, bool accumulate) {
-    unsigned value = share.value_tile + stage * flash_step(flash_tiles<FLASH_ARGUMENTS>::KEY_BYTES) +
+    unsigned value = share.value_tile + stage * flash_step(flash_tiles<FLASH_ARGUMENTS>::VALUE_BYTES) +
                      first * flash_step(CHUNK_BYTES);
     wgmma_hold(share.output);
     wgmma_fence();
 #pragma unroll
-    for (int step = 0; step < COUNT / 16; step++)
-        product_rs(share.output, share.probability[step], flash_descriptor(value, step * 16 * CHUNK_BYTES),
-                   accumulate || step > 0, element());
+    for (int step = 0; step < COUNT * (int)sizeof(element) / WGMMA_K_BYTES; step++) {
+        uint64_t values = flash_descriptor(value, step * 16 * CHUNK_BYTES);
+        if (flash_format<element>::SCALED) values = flash_value_descriptor<HEAD_DIM>(value, step * WGMMA_K_BYTES);
+        product_rs(share.output, share.probability[step], values, accumulate || step > 0, element());
+    }
     wgmma_commit();
 }
 

@@ -89,7 +89,7 @@ struct flash_work *flash_work_list(const struct attention_problem *problem, cons
     if (blocks > BLOCKS_MAX) blocks = BLOCKS_MAX;
     struct line_cost *order = order_lines(tiles, sparse);
     if (work && order) {
-        int64_t bytes = 4 * problem->keys * problem->head_dim; /* keys and values of 2 bytes */
+        int64_t bytes = 2 * (int64_t)dtype_size(problem->dtype) * problem->keys * problem->head_dim;
         int64_t kv_heads = CACHE_SECTION / bytes > 1 ? CACHE_SECTION / bytes : 1;
         int64_t section = kv_heads * (problem->heads / problem->kv_heads);
         bool even = order[0].cost - order[all - 1].cost < 0.5f;

@@ -1,6 +1,6 @@
 /* softmax_flash.cu: softmax attention as fast as Hopper lets it be: one kernel in which copies, matrix products and
    softmax run at the same time (flash_forward.h), after FlashAttention-3 (arXiv 2407.08608). bf16 and fp16, every mask,
-   the options of score_options.h.
+   the options of score_options.h; and fp8 (e4m3), every mask, without options.
 
    A block stays on its multiprocessor and takes query tiles from a list until it is empty. One warp fetches work and
    queries, one keys and values into rings of shared memory, one writes finished tiles; two or three warpgroups
@@ -16,6 +16,14 @@
 
    Floor: 4 area head_dim FLOP at the rate of dense 16-bit products; and an exponential a pair at 16 a clock and
    multiprocessor, which takes as long as the products at head_dim 64 and half as long at 128.
+
+   fp8: operands with a scale for each 64 tokens of a head, an output in bf16. Two kernels: one turns the values into
+   tiles (flash_values.cu), then this one with other tiles and products (flash_fp8.h). The scales of queries and keys
+   go into the factor of a score, those of values into the exponent of a probability (flash_scales.h): none costs an
+   operation for each pair. The output is summed in the matrix units, which keep about 14 bits: 0.1 to 0.2 % of it are
+   lost over 8k keys, 0.4 % over 16k at most, beside the 2.6 % that rounding a probability to e4m3 makes.
+   Floor at head_dim 128, for 64 queries and 192 keys: 768 clocks of products (8192 FLOP a clock), and as many of
+   exponentials; other instructions 600 a warp. As in bf16, products and softmax take nearly the sum of their times.
 
    NOTES. What was tried, on an H200, bf16, 16k tokens, hidden 2048:
    - scores of the next query tile during the last values of this one (CONTINUE): +3 % at 512 keys, head_dim 128; at
@@ -34,7 +42,15 @@
      not overlap with anything, for want of registers, and the time of a tile is a chain of waits rather than products.
    - gathered tiles in boxes of eight keys: fixed 2.3 times, dilated_band 1.05 times as fast as plain ones; in boxes of
      32: 3.4 and 1.6 times.
-   - rows ended while the next products run, masks as bits: +1 % each for windows and documents. */
+   - rows ended while the next products run, masks as bits: +1 % each for windows and documents.
+   And in fp8, head_dim 128, 8k, full:
+   - key tiles of 128 instead of 192: -14 %; two stages instead of three: -4 %.
+   - warpgroups taking turns: -3 %, and -4 % where the turn goes on only when the scores are there.
+   - the products of each tile summed apart, and added to the output in fp32: -8 %, for an error that stays the same.
+   - a sixteenth or an eighth of the exponentials by polynomials: -9, -15 %; packing probabilities through fp16: -9 %.
+   - values swizzled over 128 bytes instead of 64: nothing.
+   - left out, to see what they cost: exponentials +22 %, largest scores +16 %, conversions to e4m3 nothing. Hence
+     flash_largest. */
 #include <cuda_runtime.h>
 #include <math.h>
 #include <stdio.h>
@@ -43,6 +59,7 @@
 #include "flash_forward.h"
 #include "flash_map.h"
 #include "flash_work.h"
+#include "flash_values.h"
 #include "softmax_flash_backward.h"
 
 /* few >= 0: a kernel for plans with many partial entries, or at most so many entries a line. */
@@ -50,14 +67,18 @@ enum { ANY = -1 };
 struct kernel {
     int head_dim, queries, keys, threads, shared_bytes, few;
     bool options, sparse;
-    const void *bf16, *fp16;
+    const void *bf16, *fp16, *fp8; /* NULL: none */
 };
 #define KERNEL(head_dim, keys, warpgroups, stages, goes_on, options, sparse, few)                                      \
     {head_dim, (warpgroups) * WGMMA_M, keys, ((warpgroups) + 1) * WGMMA_THREADS,                                       \
      flash_tiles<__half, head_dim, keys, warpgroups, stages, goes_on, options, sparse>::SHARED_BYTES, few, options,    \
      sparse,                                                                                                           \
      (const void *)flash_forward<__nv_bfloat16, head_dim, keys, warpgroups, stages, goes_on, options, sparse>,         \
-     (const void *)flash_forward<__half, head_dim, keys, warpgroups, stages, goes_on, options, sparse>}
+     (const void *)flash_forward<__half, head_dim, keys, warpgroups, stages, goes_on, options, sparse>, NULL}
+#define KERNEL_FP8(head_dim, keys, warpgroups, stages, goes_on)                                                        \
+    {head_dim, (warpgroups) * WGMMA_M, keys, ((warpgroups) + 1) * WGMMA_THREADS,                                       \
+     flash_tiles<flash_e4m3, head_dim, keys, warpgroups, stages, goes_on, false, false>::SHARED_BYTES, ANY, false,     \
+     false, NULL, NULL, (const void *)flash_forward<flash_e4m3, head_dim, keys, warpgroups, stages, goes_on, false, false>}
 static const struct kernel kernels[] = {
     KERNEL(64, 128, 3, 4, false, false, false, ANY), KERNEL(64, 128, 2, 4, false, false, false, 0),
     KERNEL(96, 128, 2, 2, true, false, false, ANY),  KERNEL(128, 128, 2, 2, true, false, false, ANY),
@@ -66,6 +87,9 @@ static const struct kernel kernels[] = {
     KERNEL(256, 64, 2, 2, true, false, false, 8),    KERNEL(64, 128, 2, 4, false, true, false, ANY),
     KERNEL(96, 128, 2, 2, true, true, false, ANY),   KERNEL(128, 128, 2, 2, true, true, false, ANY),
     KERNEL(192, 96, 2, 2, true, true, false, ANY),   KERNEL(256, 80, 2, 2, true, true, false, ANY),
+    KERNEL_FP8(64, 128, 3, 4, false), KERNEL_FP8(96, 128, 2, 2, true),
+    KERNEL_FP8(128, 192, 2, 3, true), KERNEL_FP8(192, 128, 2, 2, true),
+    KERNEL_FP8(256, 128, 2, 2, true),
 };
 
 /* What prepare leaves for forward; the maps are those of the operands that forward saw last. */
@@ -81,6 +105,11 @@ struct detail {
     struct flash_backward *backward; /* NULL: the problem asks for none */
 };
 
+static const void *function_of(const struct kernel *kernel, enum dtype dtype) {
+    if (dtype == DTYPE_fp8_e4m3) return kernel->fp8;
+    return dtype == DTYPE_bf16 ? kernel->bf16 : kernel->fp16;
+}
+
 static bool has_options(const struct attention_problem *problem) {
     return attention_no_options(problem) != NULL;
 }
@@ -89,32 +118,40 @@ static bool has_options(const struct attention_problem *problem) {
 static const struct kernel *kernel_for(const struct attention_problem *problem, bool few, bool sparse) {
     for (size_t i = 0; i < ARRAY_LENGTH(kernels); i++)
         if (kernels[i].head_dim == problem->head_dim && kernels[i].options == has_options(problem) &&
-            kernels[i].sparse == sparse && (kernels[i].few != ANY) == few)
+            kernels[i].sparse == sparse && (kernels[i].few != ANY) == few &&
+            function_of(&kernels[i], problem->dtype))
             return &kernels[i];
     return NULL;
 }
 
-static bool in_vectors(struct attention_strides strides) {
-    return strides.batch % 8 == 0 && strides.head % 8 == 0 && strides.row % 8 == 0;
+static bool in_vectors(enum dtype dtype, struct attention_strides strides) {
+    int64_t elements = 16 / (int64_t)dtype_size(dtype);
+    return strides.batch % elements == 0 && strides.head % elements == 0 && strides.row % elements == 0;
+}
+
+static const char *decline_fp8(const struct attention_problem *problem) {
+    if (problem->backward) return "the flash kernel has no gradients in fp8";
+    if (problem->keys > (1 << 22)) return "the flash kernel takes up to 4M keys in fp8";
+    return has_options(problem) ? "the flash kernel knows no options in fp8" : NULL;
 }
 
 static const char *decline(const struct attention_problem *problem) {
-    if (problem->dtype != DTYPE_bf16 && problem->dtype != DTYPE_fp16) return "the flash kernel takes bf16 and fp16";
+    bool fp8 = problem->dtype == DTYPE_fp8_e4m3;
+    if (problem->dtype != DTYPE_bf16 && problem->dtype != DTYPE_fp16 && !fp8)
+        return "the flash kernel takes bf16, fp16 and fp8_e4m3";
+    if (fp8 && decline_fp8(problem)) return decline_fp8(problem);
     if (!kernel_for(problem, false, false)) return "the flash kernel takes a head_dim of 64, 96, 128, 192 or 256";
     if (!(problem->scale > 0)) return "the flash kernel wants a scale above 0";
-    if (!in_vectors(problem->query) || !in_vectors(problem->key) || !in_vectors(problem->value) ||
-        !in_vectors(problem->output))
-        return "the flash kernel wants strides that are multiples of 8 elements";
+    if (!in_vectors(problem->dtype, problem->query) || !in_vectors(problem->dtype, problem->key) ||
+        !in_vectors(problem->dtype, problem->value) ||
+        !in_vectors(attention_output_dtype(problem->dtype), problem->output))
+        return "the flash kernel wants strides that are multiples of 16 bytes";
     if (problem->batch * problem->heads > INT32_MAX / 2 || problem->queries > INT32_MAX / 2 ||
         problem->keys > INT32_MAX / 2)
         return "the flash kernel counts heads and tokens in 31 bits";
     if (problem->backward && flash_backward_decline(problem)) return flash_backward_decline(problem);
     if (problem->options.clip_high > 0) return "of a clipped softmax only the plain and the mma kernel know";
     return problem->backward ? attention_no_options(problem) : NULL;
-}
-
-static const void *function_of(const struct kernel *kernel, enum dtype dtype) {
-    return dtype == DTYPE_bf16 ? kernel->bf16 : kernel->fp16;
 }
 
 /* Is the plan one for `kernel`, which has smaller tiles? A fifth of the entries is partial of a causal mask of 1024
@@ -198,6 +235,7 @@ static bool prepare(const struct attention_problem *problem, struct attention_pl
     }
     plan->detail = detail;
     detail->kernel = kernel;
+    if (problem->dtype == DTYPE_fp8_e4m3) plan->workspace = flash_values_layout(problem, kernel->keys).bytes;
     bool done = !flash_failed(cudaFuncSetAttribute(function_of(kernel, problem->dtype),
                                                    cudaFuncAttributeMaxDynamicSharedMemorySize, kernel->shared_bytes),
                               "shared memory of the flash kernel", reason) &&
@@ -237,21 +275,37 @@ static bool bind_gathered(const struct attention_problem *problem, const struct 
                              detail->kernel->queries, step, reason);
 }
 
+static bool bind_maps(const struct attention_problem *problem, const struct kernel *kernel,
+                      const struct attention_buffers *buffers, struct flash_arguments *arguments, char *reason) {
+    return flash_map(&arguments->query, problem, buffers->query, problem->query, problem->queries, problem->heads,
+                     kernel->queries, reason) &&
+           flash_map(&arguments->key, problem, buffers->key, problem->key, problem->keys, problem->kv_heads,
+                     kernel->keys, reason) &&
+           flash_map(&arguments->value, problem, buffers->value, problem->value, problem->keys, problem->kv_heads,
+                     kernel->keys, reason) &&
+           flash_map_of(&arguments->output_map, problem, attention_output_dtype(problem->dtype), buffers->output,
+                        problem->output, problem->queries, problem->heads, kernel->queries, 1, reason);
+}
+
+/* What fp8 has besides; values come through value_tiles, not through their map. */
+static void bind_fp8(const struct attention_problem *problem, const struct kernel *kernel,
+                     const struct attention_buffers *buffers, struct flash_arguments *arguments) {
+    struct flash_values_layout layout = flash_values_layout(problem, kernel->keys);
+    arguments->value_tiles = (const char *)buffers->workspace;
+    arguments->scales = (const struct flash_scales *)((const char *)buffers->workspace + layout.scales_at);
+    arguments->query_scale = buffers->query_scale;
+    arguments->key_tiles = layout.tiles;
+    arguments->query_blocks = (int)attention_scale_blocks(problem->queries);
+}
+
 static bool bind(const struct attention_problem *problem, struct detail *detail,
                  const struct attention_buffers *buffers, char *reason) {
     const struct kernel *kernel = detail->kernel;
     struct flash_arguments *arguments = &detail->arguments;
     *arguments = (struct flash_arguments){};
-    if (!flash_map(&arguments->query, problem, buffers->query, problem->query, problem->queries, problem->heads,
-                   kernel->queries, reason) ||
-        !flash_map(&arguments->key, problem, buffers->key, problem->key, problem->keys, problem->kv_heads, kernel->keys,
-                   reason) ||
-        !flash_map(&arguments->value, problem, buffers->value, problem->value, problem->keys, problem->kv_heads,
-                   kernel->keys, reason) ||
-        !flash_map(&arguments->output_map, problem, buffers->output, problem->output, problem->queries, problem->heads,
-                   kernel->queries, reason))
-        return false;
+    if (!bind_maps(problem, kernel, buffers, arguments, reason)) return false;
     if (detail->shape.step > 0 && !bind_gathered(problem, detail, buffers, arguments, reason)) return false;
+    if (problem->dtype == DTYPE_fp8_e4m3) bind_fp8(problem, kernel, buffers, arguments);
     arguments->output = buffers->output;
     arguments->log_sum_exp = buffers->log_sum_exp;
     arguments->output_stride = problem->output;
@@ -274,13 +328,16 @@ static bool is_bound(const struct detail *detail, const struct attention_buffers
     const struct attention_buffers *bound = &detail->bound;
     return bound->query == buffers->query && bound->key == buffers->key && bound->value == buffers->value &&
            bound->output == buffers->output && bound->log_sum_exp == buffers->log_sum_exp &&
-           bound->sink == buffers->sink && bound->gate == buffers->gate;
+           bound->sink == buffers->sink && bound->gate == buffers->gate && bound->workspace == buffers->workspace &&
+           bound->query_scale == buffers->query_scale;
 }
 
 static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
     struct detail *detail = (struct detail *)plan->detail;
     if (!is_bound(detail, buffers) && !bind(problem, detail, buffers, reason)) return false;
+    if (problem->dtype == DTYPE_fp8_e4m3 && !flash_values_run(problem, detail->kernel->keys, buffers, stream, reason))
+        return false;
     void *arguments[] = {&detail->arguments};
     return !flash_failed(cudaLaunchKernel(function_of(detail->kernel, problem->dtype), dim3((unsigned)detail->blocks),
                                           dim3((unsigned)detail->kernel->threads), arguments,

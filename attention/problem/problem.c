@@ -6,7 +6,7 @@
 
 #include "bench/random.h"
 
-const char *const problem_dtype_words[] = {"fp32", "bf16", "fp16", NULL};
+const char *const problem_dtype_words[] = {"fp32", "bf16", "fp16", "fp8_e4m3", NULL};
 const char *const problem_option_words[] = {"none", "soft_cap", "alibi", "sink", "gate", "clipped", NULL};
 const char *const problem_input_words[] = {"normal", "outliers", NULL};
 
@@ -190,6 +190,12 @@ static void *result(struct run *run, size_t bytes, bool timed) {
     return data;
 }
 
+/* Room for the scales of an operand in fp8. */
+static const float *scales(struct run *run, const struct attention_problem *problem, int64_t heads, int64_t tokens) {
+    if (problem->dtype != DTYPE_fp8_e4m3) return NULL;
+    return bench_alloc(run, (size_t)(problem->batch * heads * attention_scale_blocks(tokens)) * sizeof(float));
+}
+
 void problem_setup(struct run *run, struct problem_pass pass) {
     struct problem *state = bench_alloc(run, sizeof(*state));
     run->state = state;
@@ -199,12 +205,15 @@ void problem_setup(struct run *run, struct problem_pass pass) {
     state->problem = problem_of(run, pass, state->mask);
     const struct attention_problem *problem = &state->problem;
     size_t query_count = attention_query_count(problem), key_count = attention_key_count(problem);
-    size_t size = dtype_size(problem->dtype), rows = query_count / (size_t)problem->head_dim;
+    size_t size = dtype_size(attention_output_dtype(problem->dtype)), rows = query_count / (size_t)problem->head_dim;
     state->host = (struct attention_buffers){.query = operand(run, query_count, STREAM_QUERY),
                                              .key = operand(run, key_count, STREAM_KEY),
                                              .value = operand(run, key_count, STREAM_VALUE),
                                              .output = result(run, query_count * size, !pass.backward),
                                              .log_sum_exp = result(run, rows * sizeof(float), !pass.backward)};
+    state->host.query_scale = scales(run, problem, problem->heads, problem->queries);
+    state->host.key_scale = scales(run, problem, problem->kv_heads, problem->keys);
+    state->host.value_scale = scales(run, problem, problem->kv_heads, problem->keys);
     if (problem->options.sink) state->host.sink = numbers(run, (size_t)problem->heads, STREAM_SINK);
     if (problem->options.gate) state->host.gate = numbers(run, rows, STREAM_GATE);
     if (!pass.backward) return;

@@ -5,7 +5,8 @@
      batch     = tokens / seq, at least 1               heads    = hidden / head_dim
      queries   = seq                                    kv_heads = heads / group
      keys      = past + seq                             scale    = 1 / sqrt(head_dim)
-   Operands are packed, [batch][head][token][head_dim], seeded N(0,1) or with outliers; sinks and gates N(0,1). */
+   Operands are packed, [batch][head][token][head_dim], seeded N(0,1) or with outliers, in fp8 as quantize.h says; sinks
+   and gates N(0,1). */
 #ifndef ATTENTION_PROBLEM_H
 #define ATTENTION_PROBLEM_H
 
@@ -48,7 +49,8 @@ enum problem_option {
 
 #define PROBLEM_MASK .name = "mask", .help = mask_help, .kind = AXIS_WORD, .words = mask_words
 #define PROBLEM_DTYPE                                                                                                  \
-    .name = "dtype", .help = "format of query, key, value and output", .kind = AXIS_WORD, .words = problem_dtype_words
+    .name = "dtype", .help = "format of query, key and value, and of the output, which is bf16 for fp8",               \
+    .kind = AXIS_WORD, .words = problem_dtype_words
 #define PROBLEM_SEQ                                                                                                    \
     .name = "seq", .help = "queries of a sequence, and its keys after the past ones", .minimum = 1, .maximum = 16 * MIB
 #define PROBLEM_PAST                                                                                                   \
@@ -142,6 +144,8 @@ const struct attention_operator *problem_method(const struct run *run, const str
 
 /* bench.setup: makes run->state, the mask, and host memory for everything, filled with data for host variants. */
 void problem_setup(struct run *run, struct problem_pass pass);
+/* For bench.check: two rows more, output_rmse and output_error of some rows of the output. */
+void problem_report_rounding(struct run *run, const struct problem *state);
 /* variant.setup after the buffers: the plan. */
 void problem_prepare(struct run *run, const struct attention_operator *method);
 void problem_release_plan(struct run *run); /* variant.release */

@@ -38,6 +38,25 @@ expect "mma is right with options and outliers" all_right
 for option in soft_cap alibi sink gate clipped; do
     expect "mma $option has rows" has variant,option,status "mma,$option,ok"
 done
+measure $device --variant flash --mask full,causal,causal_sliding --dtype fp8_e4m3 --seq 1,77,1030 --past 0,1000 \
+    --tokens 2 --hidden 768 --head-dim 64,96,128,192,256
+expect "flash in fp8 is right at odd lengths and every head_dim" all_right
+measure $device --variant flash --mask all --dtype fp8_e4m3 --seq 300,1500 --past 0,700 --tokens 3 --hidden 768 \
+    --head-dim 64,128 --group 2 --block 48 --window 100
+expect "flash in fp8 is right under every mask" all_right
+if has variant,status "flash,skipped" && grep -q "sm_90a" "$folder/out"; then
+    echo "skip flash: not this device"
+else
+    expect "flash in fp8 has rows of chosen blocks" has variant,mask,dtype,status "flash,landmark_blocks,fp8_e4m3,ok"
+    measure $device --variant flash --mask full --dtype fp8_e4m3 --inputs all --seq 1000 --tokens 2k --head-dim 128
+    expect "flash in fp8 is right with outliers" all_right
+    expect "flash in fp8 says what rounding costs, below 10 %" \
+        has inputs,metric,value "outliers,output_error,0\.0[0-9]*"
+    measure $device --variant flash --mask full --dtype fp8_e4m3 --seq 512 --data zeros
+    expect "flash in fp8 is right of zeros" all_right
+fi
+measure $device --variant flash --mask full --dtype fp8_e4m3 --seq 512 --option soft_cap
+expect "options in fp8 are declined" all_skipped_for "no options in fp8"
 measure $device --mask full,causal,causal_sliding --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
 expect "all are right" all_right
 if has variant,status "cudnn,skipped" && grep -q "built without cuDNN" "$work/out"; then

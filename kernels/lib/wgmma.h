@@ -5,8 +5,8 @@
 
    Functions: wgmma_<type>_<sums>_n<n>_ss(d, a, b, accumulate), with A and B in shared memory, and .._rs with A in
    registers. type: fp16, bf16, tf32, fp8_e4m3, fp8_e5m2 with sums fp32 (float d[n / 2]), int8 with int32 (int32_t
-   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256, and
-   of bf16 192. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (from n = 64), .._at_.. an A whose m is,
+   d[n / 2]); fp16 and both fp8 also with fp16 (uint32_t d[n / 4], two numbers each). n: 8, 16, 32, 64, 128, 256; some
+   types others, at the end. wgmma_<bf16 or fp16>_bt_fp32_.. take a B whose n is contiguous (from n = 64), .._at_.. an A whose m is,
    from shared memory: see wgmma_transposed_descriptor.
    accumulate: false leaves the old D out of the sum. A function only issues; the order of things is
      shared memory written by threads: fence_for_copy_engine() of bulk_copy.h, then a barrier
@@ -219,6 +219,8 @@ WGMMA_DEFINE(bf16_fp32, 80, 40, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0"
 WGMMA_DEFINE(bf16_fp32, 96, 48, float, "+f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0", ", 1, 1, 0")
 WGMMA_DEFINE(fp16_fp32, 80, 40, float, "+f", "k16.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
 WGMMA_DEFINE(fp16_fp32, 96, 48, float, "+f", "k16.f32.f16.f16", ", 1, 1, 0, 0", ", 1, 1, 0")
+WGMMA_DEFINE(fp8_e4m3_fp32, 96, 48, float, "+f", "k32.f32.e4m3.e4m3", ", 1, 1", ", 1, 1")
+WGMMA_DEFINE(fp8_e4m3_fp32, 192, 96, float, "+f", "k32.f32.e4m3.e4m3", ", 1, 1", ", 1, 1")
 WGMMA_DEFINE_TRANSPOSED(bf16, 96, 48, "k16.f32.bf16.bf16")
 WGMMA_DEFINE_TRANSPOSED(fp16, 96, 48, "k16.f32.f16.f16")
 WGMMA_DEFINE_TRANSPOSED(fp16, 192, 96, "k16.f32.f16.f16")

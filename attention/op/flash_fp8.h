@@ -1,0 +1,161 @@
+/* flash_fp8.h: what the flash kernel does otherwise in fp8 (flash_scales.h): products of 8-bit operands, a softmax
+   whose scores have scales by block, and probabilities as an 8-bit operand. */
+#ifndef ATTENTION_FLASH_FP8_H
+#define ATTENTION_FLASH_FP8_H
+
+#include "flash.h"
+#include "flash_device.h"
+#include "flash_rows.h"
+
+struct flash_e4m3 { /* the type of e4m3 operands */
+    uint8_t bits;
+};
+template <typename element> struct flash_format {
+    using output = element;
+    static constexpr bool SCALED = false;
+};
+template <> struct flash_format<flash_e4m3> {
+    using output = __nv_bfloat16;
+    static constexpr bool SCALED = true;
+};
+
+/* Of a warpgroup's rows: the scale of their queries, in units of log 2, and that of their output. */
+struct flash_scaling {
+    float query, value;
+};
+
+#if WGMMA_BUILT
+/* Of a key tile among all of them. */
+static __device__ inline int64_t flash_tile_at(const struct flash_arguments *arguments, int tile, int head, int batch) {
+    int kv_heads = arguments->heads / arguments->group;
+    return ((int64_t)batch * kv_heads + head) * arguments->key_tiles + tile;
+}
+
+static_assert((int)ATTENTION_SCALE_BLOCK == (int)WGMMA_M, "the queries of a warpgroup have one scale");
+static __device__ inline struct flash_scaling flash_scaling_of(const struct flash_arguments *arguments,
+                                                               int first_query, int batch_head, int row) {
+    int block = (first_query + row) / ATTENTION_SCALE_BLOCK;
+    if (block >= arguments->query_blocks) block = arguments->query_blocks - 1; /* rows that do not exist */
+    float scale = arguments->query_scale[(int64_t)batch_head * arguments->query_blocks + block];
+    return {scale * arguments->factor, 1};
+}
+
+#define PRODUCTS_FP8(n)                                                                                                \
+    static __device__ __forceinline__ void product_ss(float(&d)[n / 2], uint64_t a, uint64_t b, bool accumulate,       \
+                                                      flash_e4m3) {                                                    \
+        wgmma_fp8_e4m3_fp32_n##n##_ss(d, a, b, accumulate);                                                            \
+    }                                                                                                                  \
+    static __device__ __forceinline__ void product_rs(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b,             \
+                                                      bool accumulate, flash_e4m3) {                                   \
+        wgmma_fp8_e4m3_fp32_n##n##_rs(d, a, b, accumulate);                                                            \
+    }
+PRODUCTS_FP8(64)
+PRODUCTS_FP8(96)
+PRODUCTS_FP8(128)
+PRODUCTS_FP8(192)
+PRODUCTS_FP8(256)
+
+/* Values from position `key` of a tile on, as flash_value_byte lays them. */
+template <int HEAD_DIM> static __device__ __forceinline__ uint64_t flash_value_descriptor(unsigned tile, int key) {
+    constexpr uint64_t HIGH = (uint64_t)(8 * FLASH_VALUE_CHUNK / 16) | (uint64_t)WGMMA_SWIZZLE_64 << 30;
+    return HIGH << 32 |
+           (tile + flash_step(key / FLASH_VALUE_CHUNK * HEAD_DIM * FLASH_VALUE_CHUNK + key % FLASH_VALUE_CHUNK));
+}
+
+/* The largest score of each row and block of 8 EACH columns, among a thread's own. Numbers that are not negative are
+   in the order of their bits, and of those one instruction finds the largest of three; where all are negative, which a
+   warp hardly ever sees but in masked tiles, it would find a wrong one, and all start again. */
+template <int COLUMNS, int EACH>
+static __device__ __forceinline__ void flash_largest(const float (&score)[COLUMNS / 2],
+                                                     float (&largest)[2][COLUMNS / 8 / EACH]) {
+    int all = 0;
+#pragma unroll
+    for (int group = 0; group < COLUMNS / 4 / EACH; group++) {
+        const float *x = &score[group / 2 * EACH * 4 + group % 2 * 2];
+        int bits = __vimax3_s32(__float_as_int(x[0]), __float_as_int(x[1]), __float_as_int(x[4]));
+        bits = max(bits, __float_as_int(x[5]));
+#pragma unroll
+        for (int i = 2; i < EACH; i++)
+            bits = __vimax3_s32(bits, __float_as_int(x[4 * i]), __float_as_int(x[4 * i + 1]));
+        all |= bits;
+        largest[group % 2][group / 2] = __int_as_float(bits);
+    }
+    if (__all_sync(~0u, all >= 0)) return;
+#pragma unroll
+    for (int group = 0; group < COLUMNS / 4 / EACH; group++) {
+        const float *x = &score[group / 2 * EACH * 4 + group % 2 * 2];
+        float most = fmaxf(x[0], x[1]);
+#pragma unroll
+        for (int i = 1; i < EACH; i++) most = fmaxf(most, fmaxf(x[4 * i], x[4 * i + 1]));
+        largest[group % 2][group / 2] = most;
+    }
+}
+
+/* flash_softmax where each block of keys has its scale. What leaves is multiplied as struct flash_scales says; the sums
+   are not, and a maximum is one of scaled scores. */
+template <int COLUMNS>
+static __device__ __forceinline__ void flash_softmax_scaled(float (&score)[COLUMNS / 2], struct flash_rows *rows,
+                                                            const struct flash_scales *scales,
+                                                            struct flash_scaling *scaling, float (&correction)[2]) {
+    constexpr int BLOCKS = COLUMNS / ATTENTION_SCALE_BLOCK, EACH = ATTENTION_SCALE_BLOCK / 8;
+    static_assert(BLOCKS <= FLASH_SCALES_MAX && BLOCKS * ATTENTION_SCALE_BLOCK == COLUMNS, "whole blocks of keys");
+    float factor[BLOCKS];
+#pragma unroll
+    for (int b = 0; b < BLOCKS; b++) factor[b] = scaling->query * scales->key[b];
+    scaling->value = scales->value;
+    float largest[2][BLOCKS];
+    flash_largest<COLUMNS, EACH>(score, largest);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float before = rows->maximum[half], maximum = before;
+#pragma unroll
+        for (int b = 0; b < BLOCKS; b++) maximum = fmaxf(maximum, largest[half][b] * factor[b]);
+        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
+        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 2));
+        float shift = maximum == -INFINITY ? 0 : maximum, sum = 0;
+        correction[half] = exp2_fast(before - shift);
+        rows->maximum[half] = maximum;
+#pragma unroll
+        for (int b = 0; b < BLOCKS; b++) {
+            float own = scales->shift[b] - shift, part = 0;
+#pragma unroll
+            for (int i = b * EACH; i < (b + 1) * EACH; i++) {
+#pragma unroll
+                for (int j = 0; j < 2; j++) {
+                    float *x = &score[4 * i + 2 * half + j];
+                    *x = exp2_fast(*x * factor[b] + own);
+                    part += *x;
+                }
+            }
+            sum += part * scales->inverse[b];
+        }
+        rows->sum[half] = rows->sum[half] * correction[half] + sum;
+    }
+}
+
+/* Four numbers in a register, the first one low. */
+static __device__ __forceinline__ uint32_t pack_four(float first, float second, float third, float fourth) {
+    uint32_t four;
+    asm("{\n.reg .b16 low, high;\n"
+        "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
+        "cvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+        "mov.b32 %0, {low, high};\n}"
+        : "=r"(four)
+        : "f"(first), "f"(second), "f"(third), "f"(fourth));
+    return four;
+}
+
+/* flash_pack to e4m3: a thread's two neighbours of two blocks of eight columns become four of the operand, whose order
+   of keys is that of flash_key_at. */
+template <typename element, int COLUMNS>
+static __device__ __forceinline__ void flash_pack(uint32_t (&probability)[COLUMNS / 32][4],
+                                                  const float (&score)[COLUMNS / 2]) {
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 8; i++) {
+        const float *x = &score[16 * (i / 4) + 8 * (i % 4 / 2) + 2 * (i % 2)];
+        probability[i / 4][i % 4] = pack_four(x[0], x[1], x[4], x[5]);
+    }
+}
+#endif
+
+#endif
