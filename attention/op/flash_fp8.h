@@ -62,25 +62,10 @@ template <int HEAD_DIM> static __device__ __forceinline__ uint64_t flash_value_d
            (tile + flash_step(key / FLASH_VALUE_CHUNK * HEAD_DIM * FLASH_VALUE_CHUNK + key % FLASH_VALUE_CHUNK));
 }
 
-/* The largest score of each row and block of 8 EACH columns, among a thread's own. Numbers that are not negative are
-   in the order of their bits, and of those one instruction finds the largest of three; where all are negative, which a
-   warp hardly ever sees but in masked tiles, it would find a wrong one, and all start again. */
+/* The largest score of each row and block of 8 EACH columns, among a thread's own. */
 template <int COLUMNS, int EACH>
 static __device__ __forceinline__ void flash_largest(const float (&score)[COLUMNS / 2],
                                                      float (&largest)[2][COLUMNS / 8 / EACH]) {
-    int all = 0;
-#pragma unroll
-    for (int group = 0; group < COLUMNS / 4 / EACH; group++) {
-        const float *x = &score[group / 2 * EACH * 4 + group % 2 * 2];
-        int bits = __vimax3_s32(__float_as_int(x[0]), __float_as_int(x[1]), __float_as_int(x[4]));
-        bits = max(bits, __float_as_int(x[5]));
-#pragma unroll
-        for (int i = 2; i < EACH; i++)
-            bits = __vimax3_s32(bits, __float_as_int(x[4 * i]), __float_as_int(x[4 * i + 1]));
-        all |= bits;
-        largest[group % 2][group / 2] = __int_as_float(bits);
-    }
-    if (__all_sync(~0u, all >= 0)) return;
 #pragma unroll
     for (int group = 0; group < COLUMNS / 4 / EACH; group++) {
         const float *x = &score[group / 2 * EACH * 4 + group % 2 * 2];

@@ -33,7 +33,8 @@
    - sections of few heads instead of longest first: +5 % for full masks at 512 .. 2k, -5 % for causal ones.
    - warpgroups taking turns at the tensor cores (named barriers): less than 1 % either way.
    - rescaling the output only where a maximum has changed: nothing.
-   - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -3 to -11 % from 4k.
+   - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -3 to -11 %
+     from 4k.
    - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %; two and key tiles of 64: -19 %.
    And with all masks at 8k tokens, 16 heads, head_dim 128:
    - work taken when the query tile before is nearly fetched, not when it starts: causal +3.5 %, its documents +14 %;
@@ -49,8 +50,8 @@
    - the products of each tile summed apart, and added to the output in fp32: -8 %, for an error that stays the same.
    - a sixteenth or an eighth of the exponentials by polynomials: -9, -15 %; packing probabilities through fp16: -9 %.
    - values swizzled over 128 bytes instead of 64: nothing.
-   - left out, to see what they cost: exponentials +22 %, largest scores +16 %, conversions to e4m3 nothing. Hence
-     flash_largest. */
+   - left out, to see what they cost: exponentials +22 %, largest scores +16 %, conversions to e4m3 nothing.
+   - largest scores by the integer maximum of three, which orders floats that are not negative: -3 %. */
 #include <cuda_runtime.h>
 #include <math.h>
 #include <stdio.h>
@@ -78,7 +79,8 @@ struct kernel {
 #define KERNEL_FP8(head_dim, keys, warpgroups, stages, goes_on)                                                        \
     {head_dim, (warpgroups) * WGMMA_M, keys, ((warpgroups) + 1) * WGMMA_THREADS,                                       \
      flash_tiles<flash_e4m3, head_dim, keys, warpgroups, stages, goes_on, false, false>::SHARED_BYTES, ANY, false,     \
-     false, NULL, NULL, (const void *)flash_forward<flash_e4m3, head_dim, keys, warpgroups, stages, goes_on, false, false>}
+     false, NULL, NULL,                                                                                                \
+     (const void *)flash_forward<flash_e4m3, head_dim, keys, warpgroups, stages, goes_on, false, false>}
 static const struct kernel kernels[] = {
     KERNEL(64, 128, 3, 4, false, false, false, ANY), KERNEL(64, 128, 2, 4, false, false, false, 0),
     KERNEL(96, 128, 2, 2, true, false, false, ANY),  KERNEL(128, 128, 2, 2, true, false, false, ANY),

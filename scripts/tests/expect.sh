@@ -107,8 +107,9 @@ program() {
     $(starter "$program_name") "$@"
 }
 # The options that make a program measure only the case that --list says first, of this variant or (empty) of any.
-first_case() { # PROGRAM PLACE VARIANT
-    program "$1" --preset smoke --place "$2" ${3:+--variant "$3"} --list 2>/dev/null | head -n 1 | tr ' ' '\n' |
-        awk -F= -v place="$2" 'NR == 1 { printf "--preset smoke --place %s --variant %s", place, $1; next }
+first_case() { # PROGRAM PLACE VARIANT [PRESET]
+    program "$1" --preset "${4:-smoke}" --place "$2" ${3:+--variant "$3"} --list 2>/dev/null | head -n 1 | tr ' ' '\n' |
+        awk -F= -v place="$2" -v preset="${4:-smoke}" '
+            NR == 1 { printf "--preset %s --place %s --variant %s", preset, place, $1; next }
             $1 != "mode" && $1 != "launch" { gsub("_", "-", $1); printf " --%s %s", $1, $2 } END { if (NR) print "" }'
 }
