@@ -32,7 +32,9 @@ happens end "'"$1"' $2"
 status=ok result=0
 case " $* " in *" --inject-fault "*) status=wrong result=1 ;; esac
 echo variant,status,reason
-if [ -e "'"$work/$1"'.rows" ]; then cat "'"$work/$1"'.rows"; else printf "%s,$status,\n" own twin library; fi
+case " $* " in *" --preset quick "*) asked="'"$work/$1"'.quick" ;; *) asked="" ;; esac
+if [ -e "$asked" ]; then cat "$asked"
+elif [ -e "'"$work/$1"'.rows" ]; then cat "'"$work/$1"'.rows"; else printf "%s,$status,\n" own twin library; fi
 exit $result'
     grep -qx "$1" "$checkout/build/programs" 2>/dev/null || echo "$1" >>"$checkout/build/programs"
 }
@@ -98,6 +100,14 @@ ends "two devices" 0 "37 passed, 0 failed, 1 skipped"
 is "those of all devices one after another" "$(at_once '(ring|chain) device')" = 1
 is "the others spread over the devices" "$(grep -E '^(one|two|three) ' "$work/seen" | cut -d' ' -f3 | sort -u | xargs)" = "0 1"
 is "ranks see all devices" "$(grep -c '^ring on all$' "$work/seen")" = 3
+
+printf 'own,ok,\nlibrary,ok,\n' >"$work/two.rows"
+printf 'twin,ok,\n' >"$work/two.quick"
+check -j 4
+is "what smoke leaves out is asked of quick" "$(grep -cx 'ok two: twin' "$work/out")" = 1
+rm "$work/two.quick"
+check -j 4
+is "and missed where quick has none" "$(grep -cx 'not ok two: twin: no row is ok' "$work/out")" = 1
 
 printf 'own,ok,\ntwin,ok,\nlibrary,wrong,error 7\n' >"$work/two.rows"
 echo 3 >"$work/memory"
