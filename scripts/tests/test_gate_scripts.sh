@@ -54,8 +54,9 @@ done
 grep -q 'missed at launch' "$work/err" || wrong="$wrong; it does not tell what was missed"
 verdict "gate_power.sh: a pool whose figures are known"
 
-# Launches of one program, as it is and three times slower in the timed region.
-for launch in 1 2 3 4 5; do
+# Launches of one program, as it is and three times slower in the timed region. So many that five are left on either side
+# if the machine disturbs a few of them.
+for launch in 1 2 3 4 5 6 7 8 9; do
     "$BUILD/bin/$small" --preset smoke --place host --adds 10000 --launch "$launch" --out "$work/plain" 2>/dev/null
     "$BUILD/bin/$small" --preset smoke --place host --adds 10000 --launch "$launch" --inject-slowdown 200 \
         --out "$work/slowed" 2>/dev/null
@@ -72,7 +73,7 @@ compared() { # NAME STATUS PATTERN OPTION...
 reasons=$(column reason <"$work/slowed/$small.csv" | sort -u) wrong=""
 [ "$reasons" = "slowed by 200 % on purpose (--inject-slowdown)" ] || wrong="reasons: $reasons"
 verdict "rows that were slowed say so"
-compared "five launches that are three times slower" 1 '^slower .*call_time' "$work/plain" "$work/slowed"
+compared "launches that are three times slower" 1 '^slower .*call_time' "$work/plain" "$work/slowed"
 
 # The second look measures the program as it is: it is not slower.
 export TMPDIR="$work"
@@ -94,12 +95,12 @@ verdict "run_all.sh --cases leaves out what is not there"
 
 # A baseline needs five launches that agree.
 refuse "baseline.sh: a run of one launch" 2 "1 --repeat" scripts/baseline.sh --from "$work/plain" --into "$work/kept"
-printf 'preset=smoke\nonly=\ncases=\nrepeat=5\ncomplete=yes\n' >"$work/plain/run_all.options"
+printf 'preset=smoke\nonly=\ncases=\nrepeat=9\ncomplete=yes\n' >"$work/plain/run_all.options"
 cp "$work/plain/run_all.options" "$work/slowed/"
 refuse "baseline.sh: a run that was slowed" 2 "slowed purpose" scripts/baseline.sh --from "$work/slowed" \
     --into "$work/kept"
 wrong=""
-awk -F, -v OFS=, 'NR > 1 && $10 > 2 { $12 *= 3; $18 *= 3; $19 *= 3; $20 *= 3 } { print }' "$work/plain/$small.csv" \
+awk -F, -v OFS=, 'NR > 1 && $10 > 4 { $12 *= 3; $18 *= 3; $19 *= 3; $20 *= 3 } { print }' "$work/plain/$small.csv" \
     >"$work/changed.csv"
 cp -r "$work/plain" "$work/changed" && cp "$work/changed.csv" "$work/changed/$small.csv"
 head -n 1 "$work/plain/$small.csv" | cut -d, -f10,12,18-20 |
