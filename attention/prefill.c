@@ -21,7 +21,7 @@
    for sm_90a) and cudnn (op/softmax_cudnn.c).
 
    fp8: query, key and value are e4m3 with a scale for each 64 tokens of a head, made before the timing
-   (problem/quantize.h), the output is bf16. output_rmse and output_error hold 32 rows against the operands before they
+   (problem/quantize.h), the output is bf16. output_rmse and output_error hold 256 rows against the operands before they
    were rounded: the price of the format, beside its speed.
 
    Check, at the timed size: 64 rows of (batch, head, query), one from each of 64 equal strata, recomputed in fp64 from
