@@ -14,15 +14,14 @@ struct tolerances {
 
 /* In 16 bits and more: probabilities and outputs rounded to dtype; sums in fp32. In fp8 probabilities are rounded to
    half an epsilon, outputs to bf16; and matrix units drop what lies 13 bits below the largest number they add, in each
-   instruction of 32 products: head_dim / 32 in a score, keys / 32 in an output, where a 2^-16th part goes with each
-   (seen on an H200: 0.2 % over 8k keys, 0.4 % over 16k). */
+   instruction of 32 products: head_dim / 32 in a score (score_loss), keys / 32 in an output, where a 2^-16th part goes
+   with each (seen on an H200: 0.2 % over 8k keys, 0.4 % over 16k). */
 static struct tolerances tolerances_of(const struct attention_problem *problem) {
     double sums = 62 * dtype_epsilon(DTYPE_fp32);
     if (problem->dtype != DTYPE_fp8_e4m3)
         return (struct tolerances){2 * dtype_epsilon(problem->dtype) + sums, LOG_SUM_EXP_TOLERANCE};
     double output = dtype_epsilon(DTYPE_fp8_e4m3) / 2 + 2 * dtype_epsilon(DTYPE_bf16) + sums;
-    return (struct tolerances){output + 0x1p-16 * (double)problem->keys / 32,
-                               0x1p-13 * fmax(1, (double)problem->head_dim / 32)};
+    return (struct tolerances){output + 0x1p-16 * (double)problem->keys / 32, LOG_SUM_EXP_TOLERANCE};
 }
 
 /* Rows of one head of an operand, as fp64. */
@@ -75,28 +74,75 @@ static double clipped(const struct attention_options *options, double probabilit
     return result;
 }
 
-void attention_reference_row(const struct attention_problem *problem, const struct attention_buffers *buffers,
-                             int64_t batch, int64_t head, int64_t query, double *output, double *magnitude,
-                             double *log_sum_exp) {
-    const struct attention_options *options = &problem->options;
+/* What lies before one query of one head. */
+struct row_operands {
+    struct head_rows keys, values;
+    double query[ATTENTION_HEAD_DIM_MAX];
+};
+
+static struct row_operands row_operands(const struct attention_problem *problem,
+                                        const struct attention_buffers *buffers, int64_t batch, int64_t head,
+                                        int64_t query) {
     int64_t kv_head = head * problem->kv_heads / problem->heads;
     int64_t own_head = batch * problem->heads + head, own_kv_head = batch * problem->kv_heads + kv_head;
     struct head_rows queries =
         head_rows(problem, buffers->query, batch * problem->query.batch + head * problem->query.head,
                   problem->query.row, buffers->query_scale, own_head, problem->queries);
-    struct head_rows keys = head_rows(problem, buffers->key, batch * problem->key.batch + kv_head * problem->key.head,
-                                      problem->key.row, buffers->key_scale, own_kv_head, problem->keys);
-    struct head_rows values =
-        head_rows(problem, buffers->value, batch * problem->value.batch + kv_head * problem->value.head,
-                  problem->value.row, buffers->value_scale, own_kv_head, problem->keys);
+    struct row_operands operands = {
+        .keys = head_rows(problem, buffers->key, batch * problem->key.batch + kv_head * problem->key.head,
+                          problem->key.row, buffers->key_scale, own_kv_head, problem->keys),
+        .values = head_rows(problem, buffers->value, batch * problem->value.batch + kv_head * problem->value.head,
+                            problem->value.row, buffers->value_scale, own_kv_head, problem->keys)};
+    load_row(&queries, query, operands.query);
+    return operands;
+}
+
+/* How far off a score in fp8 may be: of every instruction's products, and of the sum before them, what lies 13 bits
+   below the largest is cut off towards zero. That is half a unit each, which adds up as far as their signs agree, and
+   varies by 3 sqrt(33 / 12) units, three standard deviations. */
+static double score_loss(const struct row_operands *operands, int64_t key) {
+    const struct attention_problem *problem = operands->keys.problem;
+    double row[ATTENTION_HEAD_DIM_MAX], sum = 0, loss = 0;
+    load_row(&operands->keys, key, row);
+    for (int64_t first = 0; first < problem->head_dim; first += 32) {
+        double largest = fabs(sum), signs = (sum > 0) - (sum < 0);
+        for (int64_t d = first; d < first + 32 && d < problem->head_dim; d++) {
+            double product = operands->query[d] * row[d];
+            largest = fmax(largest, fabs(product));
+            signs += (product > 0) - (product < 0);
+            sum += product;
+        }
+        loss += 0x1p-13 * largest * (fabs(signs) / 2 + 3 * sqrt(33 / 12.0));
+    }
+    return loss * (double)problem->scale;
+}
+
+/* The same of a row's log_sum_exp, whose scores weigh as their probabilities. */
+static double log_sum_exp_loss(const struct attention_problem *problem, const struct attention_buffers *buffers,
+                               int64_t batch, int64_t head, int64_t query, double log_sum_exp) {
+    struct row_operands operands = row_operands(problem, buffers, batch, head, query);
+    int64_t mask_of_head = mask_head(problem->mask->heads, head, problem->heads);
+    double loss = 0;
+    for (int64_t key = 0; key < problem->keys; key++)
+        if (mask_allows(problem->mask, mask_of_head, query, key))
+            loss += exp(score_of(&operands.keys, operands.query, head, query, key) - log_sum_exp) *
+                    score_loss(&operands, key);
+    return loss;
+}
+
+void attention_reference_row(const struct attention_problem *problem, const struct attention_buffers *buffers,
+                             int64_t batch, int64_t head, int64_t query, double *output, double *magnitude,
+                             double *log_sum_exp) {
+    const struct attention_options *options = &problem->options;
+    struct row_operands operands = row_operands(problem, buffers, batch, head, query);
+    int64_t own_head = batch * problem->heads + head;
     int64_t mask_of_head = mask_head(problem->mask->heads, head, problem->heads);
     size_t head_dim = (size_t)problem->head_dim;
-    double query_row[ATTENTION_HEAD_DIM_MAX], value_row[ATTENTION_HEAD_DIM_MAX], squares = 0;
-    load_row(&queries, query, query_row);
+    double value_row[ATTENTION_HEAD_DIM_MAX], squares = 0;
     double maximum = options->sink ? (double)buffers->sink[head] : -INFINITY, sum = maximum > -INFINITY ? 1 : 0;
     for (int64_t key = 0; key < problem->keys; key++) {
         if (!mask_allows(problem->mask, mask_of_head, query, key)) continue;
-        double score = score_of(&keys, query_row, head, query, key);
+        double score = score_of(&operands.keys, operands.query, head, query, key);
         if (score > maximum || isnan(score)) {
             sum = sum > 0 ? sum * exp(maximum - score) : 0;
             maximum = score;
@@ -107,9 +153,9 @@ void attention_reference_row(const struct attention_problem *problem, const stru
     double gate = options->gate ? 1 / (1 + exp(-(double)buffers->gate[own_head * problem->queries + query])) : 1;
     for (int64_t key = 0; key < problem->keys; key++) {
         if (!mask_allows(problem->mask, mask_of_head, query, key)) continue;
-        double probability = exp(score_of(&keys, query_row, head, query, key) - maximum) / sum, term;
+        double probability = exp(score_of(&operands.keys, operands.query, head, query, key) - maximum) / sum, term;
         double weight = gate * clipped(options, probability, &term);
-        load_row(&values, key, value_row);
+        load_row(&operands.values, key, value_row);
         for (size_t d = 0; d < head_dim; d++) {
             output[d] += weight * value_row[d];
             squares += gate * term * value_row[d] * gate * term * value_row[d];
@@ -133,8 +179,10 @@ static double row_error(const struct attention_problem *problem, const struct at
     difference.reference_squared = fmax(difference.reference_squared, magnitude * magnitude);
     double error = difference_relative(&difference), logarithm = (double)buffers->log_sum_exp[row];
     if (logarithm == log_sum_exp) return error; /* -infinity for a query that sees nothing, too */
-    double log_error = fabs(logarithm - log_sum_exp) / fmax(1, fabs(log_sum_exp));
-    log_error *= tolerances.output / tolerances.log_sum_exp;
+    double allowed = tolerances.log_sum_exp * fmax(1, fabs(log_sum_exp));
+    if (problem->dtype == DTYPE_fp8_e4m3)
+        allowed += log_sum_exp_loss(problem, buffers, batch, head, query, log_sum_exp);
+    double log_error = fabs(logarithm - log_sum_exp) / allowed * tolerances.output;
     return isnan(log_error) || log_error > error ? log_error : error;
 }
 
