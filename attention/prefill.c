@@ -35,9 +35,9 @@
    - tiled on an EPYC with AVX-512, two cores, full mask, 2048 tokens, head_dim 64: 394 GFLOP/s, openblas 191. Tiles of
      64 or of 256 keys instead of 128 are 3 % slower; the softmax takes 8 % of the time.
    - vector_splat written as 0 + x is an addition before each broadcast, because 0 + -0 is not -0; x - 0 is none.
-   - On a Xeon of family 6 model 207, 16 threads, 16 heads, full mask, 4096 tokens, bf16: tiled_amx 3850 GFLOP/s at
-     head_dim 64 and 4320 at 128, tiled 969 and 913; one thread 263 and 277 to 76 and 62. Its dot products of pairs take
-     two clocks an instruction (kernels/fma_peak.c).
+   - On a Xeon of family 6 model 207, 32 hyperthreads, 16 heads of 128, full mask, 4096 tokens, bf16: tiled_amx 8538
+     GFLOP/s, tiled 1792 (reports/gallery/h200/host). Its dot products of pairs take two clocks an instruction
+     (kernels/fma_peak.c).
    - openblas on the EPYC is OpenBLAS 0.3.21, which does not know the processor: see kernels/gemm.c. */
 #include "attention/problem/problem.h"
 

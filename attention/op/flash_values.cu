@@ -1,8 +1,8 @@
 /* flash_values.cu: values in fp8 transposed into tiles (flash_scales.h), and the scales of each tile.
 
-   A byte in and a byte out an element: 24 us for 16k tokens and hidden 2048 on an H200, of 1.2 ms that attention over
-   8k keys takes in all, and of 0.23 ms over 1k. A kernel of its own reads each value once; transposed inside the flash
-   kernel each would be turned again for every query tile that sees it. */
+   A byte in and a byte out an element, beside attention's FLOPs, which grow with the product of queries and keys. A
+   kernel of its own reads each value once; transposed inside the flash kernel each would be turned again for every
+   query tile that sees it. */
 #include <cuda_runtime.h>
 
 #include "flash_map.h"
