@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-/* Bytes of the second-level cache that heads worked on together may take. */
-enum { CACHE_SECTION = 32 * 1024 * 1024 };
+#include "flash_work.h"
 
 void backward_plan_free(struct backward_plan *plan) {
     free(plan->begin), free(plan->order), free(plan->entry), free(plan->work);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { CACHE_SECTION = 32 * 1024 * 1024, BLOCKS_MAX = 1024 };
+enum { BLOCKS_MAX = 1024 };
 #define SECTION_WORTH 1.05  /* the second-level cache is worth so much more time */
 #define GATHER_PAIRS 0x1p34 /* of a mask at most: seconds of the host */
 #define WASTE_WORTH 1.2     /* of the mask's area: below it nothing is looked for */

@@ -9,6 +9,9 @@
 extern "C" {
 #endif
 
+/* Bytes of the second-level cache that heads worked on together may take, forward and backward. */
+enum { CACHE_SECTION = 32 * 1024 * 1024 };
+
 /* A query tile of one head: its keys are entry[entry_begin .. entry_end - 1]. first_query is the tile's line where the
    plan is gathered. */
 struct flash_work {

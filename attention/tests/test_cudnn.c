@@ -1,10 +1,6 @@
 /* test_cudnn.c: cuDNN takes the graph, without a device: every node of it, and the whole where the driver's library is
    installed, for an H200 that is described by its properties. What is declined says why. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "attention/tests/operands.h"
 
 #include <string.h>
 
@@ -20,24 +16,20 @@ static const char h200[] =
     "\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"isTccDriver\":0,\"supportCoopLaunch\":1,"
     "\"totalGlobalMem\":150000000000}";
 
-static struct attention_problem shape_of(enum dtype dtype, int64_t queries, int64_t keys, int64_t head_dim,
-                                         const struct mask *mask) {
-    struct attention_problem shape = {.batch = 2,
-                                      .heads = 16,
-                                      .kv_heads = head_dim == 128 ? 2 : 16,
-                                      .queries = queries,
-                                      .keys = keys,
-                                      .head_dim = head_dim,
-                                      .dtype = dtype,
-                                      .mask = mask,
-                                      .threads = 1};
+/* Two batch items of 16 heads, grouped where head_dim is 128. */
+static struct attention_problem plan_shape(enum dtype dtype, int64_t queries, int64_t keys, int64_t head_dim,
+                                           const struct mask *mask) {
+    struct attention_problem shape = shape_of(16, queries, keys, head_dim, mask);
+    shape.batch = 2;
+    shape.kv_heads = head_dim == 128 ? 2 : 16;
+    shape.dtype = dtype;
     attention_pack(&shape);
     return shape;
 }
 
 static bool built_without(void) {
     struct mask *mask = mask_new(MASK_full, 64, 64, 0);
-    struct attention_problem shape = shape_of(DTYPE_bf16, 64, 64, 64, mask);
+    struct attention_problem shape = plan_shape(DTYPE_bf16, 64, 64, 64, mask);
     const char *reason = softmax_cudnn.decline(&shape);
     mask_free(mask);
     return reason && strcmp(reason, "built without cuDNN") == 0;
@@ -48,7 +40,7 @@ enum pass { FORWARD, BACKWARD, BACKWARD_DETERMINISTIC };
 static void check_plan(enum pass pass, enum dtype dtype, int64_t queries, int64_t keys, int64_t head_dim,
                        enum mask_name name, int expected_nodes) {
     struct mask *mask = mask_new(name, queries, keys, MASK_WINDOW);
-    struct attention_problem shape = shape_of(dtype, queries, keys, head_dim, mask);
+    struct attention_problem shape = plan_shape(dtype, queries, keys, head_dim, mask);
     char reason[REASON_SIZE] = "";
     shape.backward = pass != FORWARD;
     shape.deterministic = pass == BACKWARD_DETERMINISTIC;
@@ -87,7 +79,7 @@ static void test_backward_plans(void **state) {
 
 static void check_declined(enum dtype dtype, int64_t queries, int64_t keys, int64_t head_dim, enum mask_name name) {
     struct mask *mask = mask_new(name, queries, keys, MASK_WINDOW);
-    struct attention_problem shape = shape_of(dtype, queries, keys, head_dim, mask);
+    struct attention_problem shape = plan_shape(dtype, queries, keys, head_dim, mask);
     const char *reason = softmax_cudnn.decline(&shape);
     assert_non_null(reason);
     assert_true(strlen(reason) > 10);
@@ -107,7 +99,7 @@ static void test_reasons(void **state) {
     (void)state;
     if (built_without()) skip();
     struct mask *mask = mask_new(MASK_full, 64, 64, 0);
-    struct attention_problem shape = shape_of(DTYPE_bf16, 64, 64, 64, mask);
+    struct attention_problem shape = plan_shape(DTYPE_bf16, 64, 64, 64, mask);
     char reason[REASON_SIZE] = "";
     int nodes = -1;
     assert_false(softmax_cudnn_plan_for(&shape, "{\"deviceVer\":900}", &nodes, reason));
