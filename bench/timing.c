@@ -112,6 +112,7 @@ static size_t samples_most(const struct session *session) {
 void sampling_drop_half(struct session *session) {
     struct sampling *s = &session->sampling;
     size_t dropped = s->count / 2;
+    s->overhead *= (double)(s->count - dropped) / (double)s->count; /* it is known of all samples together */
     s->count -= dropped;
     memmove(s->seconds, s->seconds + dropped, s->count * sizeof *s->seconds);
     s->settled = settled(session, s->seconds, s->count);
