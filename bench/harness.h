@@ -140,6 +140,7 @@ size_t axis_count(void);
 void sweep_plan(const struct options *options, int device_count, const char *device_reason, struct plan *plan);
 void measurement_key(const struct options *options, const struct measurement *measurement, char key[KEY_SIZE]);
 const char *measurement_mode(const struct options *options, const struct measurement *measurement);
+bool calls_are_held(const struct options *options, const struct variant *variant); /* on a device, cache cold */
 bool list_has(const char *list, const char *word);
 /* turns.c: measurements that are timed in turn; most often there is one. */
 enum { TURNS_MAX = 16 };

@@ -85,6 +85,10 @@ void sweep_plan(const struct options *options, int device_count, const char *dev
         if (chosen(options, v)) append(plan, (struct measurement){.variant = v, .absent = device_reason});
 }
 
+bool calls_are_held(const struct options *options, const struct variant *variant) {
+    return bench.ranks && options->pacing == PACING_SYNCHRONIZED && !variant->no_graph;
+}
+
 const char *measurement_mode(const struct options *options, const struct measurement *measurement) {
     static const char *const names[][2] = {{"own", "own zeros"}, {"cold", "cold zeros"}, {"hot", "hot zeros"},
                                            {"held", "held zeros"}, {"plain", "plain zeros"},
@@ -92,12 +96,11 @@ const char *measurement_mode(const struct options *options, const struct measure
                                            {"back_to_back", "back_to_back zeros"}, {"loop", "loop zeros"}};
     enum { OWN, COLD, HOT, HELD, PLAIN_CALLS, SYNCHRONIZED, BACK_TO_BACK, LOOP } mode;
     const struct variant *variant = measurement->variant;
-    bool paced = options->pacing == PACING_SYNCHRONIZED;
     if (variant->measure != NULL) mode = OWN;
     else if (variant->place == PLACE_DEVICE && options->cache == CACHE_HOT) mode = HOT;
     else if (variant->place == PLACE_DEVICE && !bench.ranks) mode = COLD;
-    else if (variant->place == PLACE_DEVICE) mode = paced && !variant->no_graph ? HELD : PLAIN_CALLS;
-    else if (bench.ranks) mode = paced ? SYNCHRONIZED : BACK_TO_BACK;
+    else if (variant->place == PLACE_DEVICE) mode = calls_are_held(options, variant) ? HELD : PLAIN_CALLS;
+    else if (bench.ranks) mode = options->pacing == PACING_SYNCHRONIZED ? SYNCHRONIZED : BACK_TO_BACK;
     else mode = LOOP;
     return names[mode][options->zeros];
 }

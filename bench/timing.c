@@ -23,8 +23,7 @@ static bool one_at_a_time(const struct session *session) {
 }
 
 static bool is_held(const struct session *session) {
-    bool paced = session->options->pacing == PACING_SYNCHRONIZED;
-    return one_at_a_time(session) && paced && !session->run.variant->no_graph;
+    return calls_are_held(session->options, session->run.variant);
 }
 
 /* The same on every rank, or they would part. */
