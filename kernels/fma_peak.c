@@ -22,10 +22,12 @@
      in step, the sums seven products behind, show 0.997 on an EPYC of family 26; 13 in GCC's order 0.93.
    - The accumulators of vpdpbusd are vectors of int32_t and not __m512i: GCC copies those through the stack.
    - The clock belongs to the load and to the moment. On a Xeon of family 6 model 207 additions after the walk show 2.6
-     to 2.9 GHz while the tiles work as if at 2.2, and the share of amx was 0.77; by additions among the products it is
-     0.91 to 0.99 in bf16 and 0.87 in int8. For seconds at a time its tiles take twice as long, which no addition shows.
+     to 2.9 GHz while the tiles work as if at 2.2, hence the additions among the products. For seconds at a time its
+     tiles take twice as long, which no addition shows.
    - The median walk against the highest clock of a run gave avx512 0.94 on both machines. Each walk against its own
-     clock gives 0.97 to 1.00 in every format on that Xeon but those of sse2 and amx, and 0.99 to 1.00 on the EPYC.
+     clock gives 0.99 to 1.00 on the EPYC; on that Xeon, with other work on its cores (reports/gallery/h200/host), avx2
+     0.98 and 1.00, avx512_fp16 0.99, avx512_vnni 0.98, but avx512 0.93, avx512_bf16 0.88, sse2 0.79 and 0.80, and amx
+     0.73 in bf16 and 0.77 in int8.
    - A virtual machine may call the threads of a core cores, as that Xeon's does: all of them together then reach half
      of their limits, and the row's reason says what one of them reaches alone.
    - sve was tried in emulation at 128 and 256 bits, for results alone. */

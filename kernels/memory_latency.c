@@ -5,7 +5,8 @@
    the latency of the level that holds `bytes`. After lat_mem_rd (McVoy and Staelin, lmbench, 1996) and, on GPUs, the
    pointer chases of arXiv 2402.13499 and 2501.12084. Figures: ns, and clocks of the unit that waits (host: ns times
    the clock found by dependent additions right after; GPU: clock64 in the kernel). Bytes and FLOPs: none. Limit: of the
-   clocks of a host's first two caches what its vendor documents, where lib/documented_latency.c has it.
+   clocks of a host's first two caches what is published of them (AMD's by the vendor, Intel's by others who measured),
+   where lib/documented_latency.c has it.
    `pages`: 4 KiB or 2 MiB pages, asked for by madvise and verified; what a TLB miss adds is their difference.
 
    chase         one thread, alone
@@ -19,8 +20,8 @@
    - The usual way to draw a cycle (Sattolo's shuffle) needs a table as long as the nodes and takes minutes for 16 GiB
      on one core. A keyed one-to-one mixing of the step number gives a random tour too, each node of it computed apart:
      by all threads, on the device, and again by the check.
-   - Against what is documented: an EPYC of family 26 shows 4.00 clocks in L1 and 14.0 in L2, a Xeon of family 6 model
-     207 4.98 and 15.9, where 4, 14, 5 and 16 are said. With small pages L2 is walked up to 64 of them: at 512 KiB a
+   - Against what is published: an EPYC of family 26 shows 4.00 clocks in L1 and 14.0 in L2, a Xeon of family 6 model
+     207 5.03 and 16.1, where 4, 14, 5 and 16 are said. With small pages L2 is walked up to 64 of them: at 512 KiB a
      first-level TLB of 96 already adds 2 clocks.
    - Samples of the host are shorter than the turns that the system gives to those who share a core: most see none of
      the others, and the median none at all. Samples of 4 ms on a busy machine showed 8 and 28 clocks for 4 and 14. */

@@ -16,7 +16,7 @@
    clocks for reading the clock. L1 does not outlive a kernel, so each launch walks
    a lap before it looks at the clock where one is short.
 
-   NOTES. No TLB shows on an H200: a step through 16 GiB takes as long as one through 4 GiB, 668 clocks.
+   NOTES. No TLB shows on an H200: a step through 16 GiB takes as long as one through 4 GiB, 667 clocks.
    What a step by index takes depends on how its address is made. An H200 takes 29.0 clocks with LEA from a
    uniform register, which published walks (a fixed number of steps, unrolled as a whole) compile to and this one does;
    28.4 to 28.8 where the compiler mixes LEA and IMAD, 31 in a loop that is left rolled. Without it, `shared`, 23.0. */

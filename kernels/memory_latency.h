@@ -49,7 +49,7 @@ struct latency_state {
     char *mapping, *nodes;
     size_t mapping_bytes;
     void **cursor;
-    struct limit documented; /* clocks that the vendor names for what is walked; {0, NULL}: none */
+    struct limit documented; /* clocks published for what is walked; {0, NULL}: none */
     bool loaded; /* other cores are at work: additions, by which clocks are counted, may be slower too */
     uint64_t *end_output;
 };

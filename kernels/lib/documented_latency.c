@@ -5,7 +5,7 @@
 
 #include "bench/topology.h"
 
-enum { LEVELS = 2 }; /* of the third no vendor says more than an average over its slices and clocks of its own */
+enum { LEVELS = 2 }; /* of the third nobody says more than an average over its slices and clocks of its own */
 
 struct document {
     const char *vendor;
@@ -14,14 +14,15 @@ struct document {
     const char *source;
 };
 
-/* Of Intel's what others measured stands in; model 207, Emerald Rapids, is the core of model 143 a step on. */
+/* AMD's guides document them. For Intel's stands what Chips and Cheese measured, of model 143; model 207, Emerald
+   Rapids, is its core a step on. */
 static const struct document documents[] = {
     {"AuthenticAMD", 25, 0x10, 0x1f, {4, 14}, "AMD Software Optimization Guide 57647 (Zen 4)"},
     {"AuthenticAMD", 25, 0x60, 0x7f, {4, 14}, "AMD Software Optimization Guide 57647 (Zen 4)"},
     {"AuthenticAMD", 25, 0xa0, 0xaf, {4, 14}, "AMD Software Optimization Guide 57647 (Zen 4)"},
     {"AuthenticAMD", 26, 0x00, 0x7f, {4, 14}, "AMD Software Optimization Guide 58455 (Zen 5)"},
-    {"GenuineIntel", 6, 0x8f, 0x8f, {5, 16}, "Chips and Cheese 2022-02, 2023-03 (Sapphire Rapids)"},
-    {"GenuineIntel", 6, 0xcf, 0xcf, {5, 16}, "Chips and Cheese 2022-02, 2023-03 (Sapphire Rapids)"},
+    {"GenuineIntel", 6, 0x8f, 0x8f, {5, 16}, "measured by Chips and Cheese 2022-02, 2023-03 (Sapphire Rapids)"},
+    {"GenuineIntel", 6, 0xcf, 0xcf, {5, 16}, "measured by Chips and Cheese 2022-02, 2023-03 (Sapphire Rapids)"},
 };
 
 /* The level that holds `bytes` and little else: a quarter of what is shared with code, page tables and neighbours. */

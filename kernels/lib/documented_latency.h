@@ -1,4 +1,5 @@
-/* documented_latency.h: what a processor's vendor says of the latency of its caches. */
+/* documented_latency.h: what is published of the latency of a processor's caches: by its vendor, or, of Intel's, which
+   say nothing of them, by others who measured; a limit's source tells which. */
 #ifndef KERNELS_DOCUMENTED_LATENCY_H
 #define KERNELS_DOCUMENTED_LATENCY_H
 
@@ -6,7 +7,7 @@
 
 #include "bench/bench.h"
 
-/* Seconds are not documented, clocks are: value is the clocks of a dependent load (load to use, of an integer) from the
+/* Seconds are not published, clocks are: value is the clocks of a dependent load (load to use, of an integer) from the
    cache that holds `bytes` with room to spare. {0, NULL}: of this processor or this level nothing is known. */
 struct limit documented_latency(size_t bytes);
 

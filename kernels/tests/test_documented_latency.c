@@ -1,4 +1,4 @@
-/* test_documented_latency.c: the clocks that a vendor names are found for its processor and the level that holds the
+/* test_documented_latency.c: the clocks that are published are found for their processor and the level with the
    bytes, and for nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
