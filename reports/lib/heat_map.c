@@ -138,6 +138,29 @@ void heat_map_prune(struct plot *plot) {
     text_release(&key);
 }
 
+size_t heat_map_drop_columns(struct plot *plot, const struct row **panel_rows, size_t panel_count) {
+    const char **only = array_zeroed(panel_count, sizeof *only);
+    bool *is_grid = array_zeroed(panel_count, sizeof *is_grid), any = false;
+    size_t *number = array_zeroed(panel_count, sizeof *number), kept = 0, points = 0;
+    for (size_t i = 0; i < plot->point_count; i++) {
+        const struct point *point = &plot->points[i];
+        const char *value = section_key(plot->section, point->row, plot->x);
+        if (only[point->panel] == NULL) only[point->panel] = value;
+        else if (strcmp(only[point->panel], value) != 0) is_grid[point->panel] = any = true;
+    }
+    for (size_t i = 0; i < panel_count; i++)
+        if (is_grid[i] || !any) panel_rows[number[i] = kept++] = panel_rows[i];
+    for (size_t i = 0; i < plot->point_count; i++) {
+        struct point point = plot->points[i];
+        if (!is_grid[point.panel] && any) continue;
+        point.panel = number[point.panel];
+        plot->points[points++] = point;
+    }
+    plot->point_count = points;
+    free(only), free(is_grid), free(number);
+    return kept;
+}
+
 /* Three digits, so that it fits into a cell. */
 static void cell_text(struct text *text, double value) {
     double size = fabs(value);

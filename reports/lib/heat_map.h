@@ -13,6 +13,9 @@ struct heat_map {
 };
 /* Keeps of the plot's points the best of each cell, of a metric without a direction the largest. */
 void heat_map_prune(struct plot *plot);
+/* Of panels that are too many: where some have several columns, those with one are left out. panel_rows: one row of each
+   panel. Numbers the rest anew and returns how many they are. */
+size_t heat_map_drop_columns(struct plot *plot, const struct row **panel_rows, size_t panel_count);
 void heat_map_build(const struct plot *plot, const struct panel *panel, struct heat_map *map);
 /* The colour's number for a value in the panel's range, 0 for the lowest; and its red, green and blue. */
 int heat_color(const struct panel *panel, double value);

@@ -201,10 +201,14 @@ static void place_points(struct plot *plot, const struct layout *layout, const s
     for (size_t i = 0; i < section->case_count; i++)
         if (figure_row(plot, i) != NULL) index_add(&devices, figure_row(plot, i)->field[COLUMN_device], NULL);
     for (size_t d = 0; d < devices.count; d++) place_device(plot, layout, d, &devices, &panels, &series, panel_rows);
-    if (plot->kind == PLOT_HEAT_MAP) heat_map_prune(plot);
+    size_t panel_count = panels.count;
+    if (plot->kind == PLOT_HEAT_MAP) {
+        heat_map_prune(plot);
+        if (panel_count > PANELS_MAX) panel_count = heat_map_drop_columns(plot, panel_rows, panel_count);
+    }
     qsort(plot->points, plot->point_count, sizeof *plot->points, compare_points);
     *series_total = series.count;
-    plot->panel_count = panels.count < PANELS_MAX ? panels.count : PANELS_MAX;
+    plot->panel_count = panel_count < PANELS_MAX ? panel_count : PANELS_MAX;
     plot->panels_left_out = panels.count - plot->panel_count;
     index_release(&devices);
     index_release(&panels);

@@ -52,6 +52,42 @@ static void close_folder(const char *name) {
     unlink(path);
 }
 
+/* Three times the panels that fit: the last two have both columns, and answer what the heat map asks. */
+static void crowded_heat_map(void **state) {
+    (void)state;
+    enum { LENGTHS = 3 * PANELS_MAX };
+    struct text csv = {0};
+    text_string(&csv, "suite,program,variant,device,dtype,mask,seq,head_dim,group,deterministic,metric,value,unit,status\n");
+    for (int length = 1; length <= LENGTHS; length++)
+        for (int kind = 0; kind < 4; kind++) {
+            if (kind % 2 == 1 && length < LENGTHS - 1) continue;
+            text_add(&csv, "attention,backward,%s,GPU,bf16,full,%d,128,1,%d,flop_rate,%d,TFLOP/s,ok\n",
+                     kind < 2 ? "flash" : "cudnn", 1024 * length, kind % 2, 500 - 100 * kind);
+        }
+    open_folder("backward.csv", csv.data);
+    struct plot plots[PLOTS_MAX];
+    size_t count = plots_build(&sections[0], plots), at = 0;
+    while (at < count && plots[at].kind != PLOT_HEAT_MAP) at++;
+    assert_true(at < count);
+    assert_int_equal(plots[at].panel_count, 2);
+    assert_int_equal(plots[at].panels_left_out, LENGTHS - 2);
+    struct heat_map *map = array_zeroed(1, sizeof *map);
+    for (size_t i = 0; i < 2; i++) {
+        char label[64];
+        snprintf(label, sizeof label, "%zu", 1024 * (LENGTHS - 1 + i));
+        assert_non_null(strstr(plots[at].panels[i].label, label));
+        heat_map_build(&plots[at], &plots[at].panels[i], map);
+        assert_int_equal(map->x_count, 2);
+        assert_int_equal(map->y_count, 2);
+        assert_true(map->cell[0][0]->value == 500 && map->cell[0][1]->value == 400);
+        assert_true(map->cell[1][0]->value == 300 && map->cell[1][1]->value == 200);
+    }
+    free(map);
+    plots_release(plots, count);
+    close_folder("backward.csv");
+    text_release(&csv);
+}
+
 /* A matrix in which one link is slow, and each cell was measured by two variants, the worse of which must not show. */
 static void heat_map(void **state) {
     (void)state;
@@ -238,7 +274,8 @@ static void markdown(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(heat_map), cmocka_unit_test(roofline), cmocka_unit_test(fit),
-                                       cmocka_unit_test(labels), cmocka_unit_test(markdown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(heat_map), cmocka_unit_test(crowded_heat_map),
+                                       cmocka_unit_test(roofline), cmocka_unit_test(fit), cmocka_unit_test(labels),
+                                       cmocka_unit_test(markdown)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
