@@ -3,7 +3,7 @@
    The backward pass of prefill, as training needs it: from query, key, value, output, log_sum_exp and the gradient of
    the output, the gradients of query, key and value (op/attention.h has the definition). Shapes, axes and data are
    prefill's (problem/problem.h); the default grid on a device is that of the FlashAttention papers (arXiv 2205.14135,
-   2307.08691, 2407.08608).
+   2307.08691, 2407.08608), to which full adds that of LongCA-bench (arXiv 2510.17896) with every mask.
 
    FLOPs: 10 * area * batch * heads * head_dim, five products over the pairs of query and key that the mask allows,
    which are counted exactly: 2.5 times the forward pass, as those papers count it. A pass that computes the scores more
@@ -32,7 +32,21 @@
 enum { CHECKED_ROWS = 64 };
 
 static const struct axis axes[] = {
-    PROBLEM_AXES,
+    {PROBLEM_MASK,
+     .host = {"full,causal,causal_sliding", "full,causal,causal_sliding", "full,causal,causal_sliding"},
+     .device = {"full,causal,causal_sliding", "full,causal", "all"}},
+    {PROBLEM_DTYPE, .host = {"fp32", "fp32", "fp32"}, .device = {"bf16", "bf16", "bf16,fp16"}},
+    {PROBLEM_SEQ, .host = {"256,2k", "256:2k:2", "256:8k:2"}, .device = {"512,2k", "512:16k:2", "512:128k:2,48k"}},
+    {PROBLEM_PAST, .host = {"0", "0", "0"}},
+    {PROBLEM_TOKENS, .host = {"512", "2k", "8k"}, .device = {"4k", "16k", "1,16k"}},
+    {PROBLEM_HIDDEN, .host = {"128", "512", "512"}, .device = {"512", "2k", "2k,8k"}},
+    {PROBLEM_HEAD_DIM, .host = {"64", "64", "64,128"}, .device = {"64,128,256", "64,128,256", "64,128,256"}},
+    {PROBLEM_GROUP, .host = {"1,2", "1,4", "1,4"}, .device = {"1,2", "1,8", "1,8"}},
+    {PROBLEM_WINDOW, .host = {"1k", "1k", "1k"}},
+    {PROBLEM_KEPT, .host = {"20", "20", "20"}, .device = {"20", "20", "20,50,80"}},
+    {PROBLEM_BLOCK, .host = {"128", "128", "128"}, .device = {"128", "128", "64,128"}},
+    {PROBLEM_OPTION, .host = {"none", "none", "none"}},
+    {PROBLEM_INPUTS, .host = {"normal", "normal", "normal"}},
     {.name = "deterministic",
      .help = "1: the same operands give the same bits, call after call; 0: they may differ",
      .kind = AXIS_INTEGER,
@@ -43,13 +57,23 @@ static const struct axis axes[] = {
     {0},
 };
 
+/* In full, on a device: the grid of the papers, and LongCA-bench's without the price of determinism. */
+static bool covers_full(const struct run *run) {
+    const int64_t *value = run->value;
+    if (value[PROBLEM_AXIS_HIDDEN] == 8 * KIB) return problem_covers_long(run) && !value[AXIS_DETERMINISTIC];
+    return problem_has_paper_mask(run) && problem_asks_blocks(run) && value[PROBLEM_AXIS_SEQ] <= 16 * KIB &&
+           value[PROBLEM_AXIS_TOKENS] != 1;
+}
+
 /* The quick preset asks about two lengths, and on a device for the price of determinism at the longer one and head_dim
    128: planning cuDNN's graphs and checking in fp64 take longer than the samples. */
 static bool covers(const struct run *run) {
     const int64_t *value = run->value, seq = value[PROBLEM_AXIS_SEQ];
     if (!problem_covers(run)) return false;
+    bool host = run->variant->place == PLACE_HOST;
+    if (run->preset == PRESET_FULL) return host || covers_full(run);
     if (run->preset != PRESET_QUICK) return true;
-    if (run->variant->place == PLACE_HOST) return seq == 512 || seq == 2 * KIB;
+    if (host) return seq == 512 || seq == 2 * KIB;
     bool priced = seq == 8 * KIB && value[PROBLEM_AXIS_HEAD_DIM] == 128;
     return (seq == 2 * KIB || seq == 8 * KIB) && (priced || !value[AXIS_DETERMINISTIC]);
 }

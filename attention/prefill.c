@@ -68,35 +68,6 @@ static const struct axis axes[] = {
     {0},
 };
 
-/* A mask of the FlashAttention papers. */
-static bool is_paper_mask(const struct run *run) {
-    int64_t name = run->value[PROBLEM_AXIS_MASK];
-    return name == MASK_full || name == MASK_causal || name == MASK_causal_sliding;
-}
-
-/* kept and block are asked of the masks they are about. */
-static bool asks_blocks(const struct run *run) {
-    bool usual = run->value[PROBLEM_AXIS_KEPT] == 20 && run->value[PROBLEM_AXIS_BLOCK] == 128;
-    bool sweep = run->preset == PRESET_FULL || run->value[PROBLEM_AXIS_MASK] == MASK_uniform_blocks;
-    return usual || (sweep && problem_chooses_blocks(run));
-}
-
-/* LongCA-bench, in full: one sequence of 64 heads. cudnn says once of a mask that it has none; two of the masks that
-   choose blocks have lengths of blocks of their own. */
-static bool covers_long(const struct run *run) {
-    const int64_t *value = run->value;
-    bool blocks = problem_chooses_blocks(run), vendor = strcmp(run->variant->backend, "cudnn") == 0;
-    bool own = value[PROBLEM_AXIS_MASK] == MASK_bilevel_routing || value[PROBLEM_AXIS_MASK] == MASK_variable_blocks;
-    bool once = value[PROBLEM_AXIS_SEQ] == 16 * KIB && value[PROBLEM_AXIS_GROUP] == 1;
-    if (vendor && !is_paper_mask(run) && !once) return false;
-    if (own && value[PROBLEM_AXIS_BLOCK] != 128) return false;
-    int64_t shortest = blocks ? 16 * KIB : KIB, longest = blocks ? 128 * KIB : 48 * KIB;
-    return value[PROBLEM_AXIS_HIDDEN] == 8 * KIB && value[PROBLEM_AXIS_TOKENS] == 1 &&
-           value[PROBLEM_AXIS_HEAD_DIM] == 128 && bench_dtype(run) == DTYPE_bf16 &&
-           value[PROBLEM_AXIS_SEQ] >= shortest && value[PROBLEM_AXIS_SEQ] <= longest &&
-           value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && asks_blocks(run);
-}
-
 /* On the host grouped heads and bf16 at one length, but in full; openblas takes fp32, other masks in full alone;
    tiled_amx takes bf16. */
 static bool covers_host(const struct run *run) {
@@ -105,7 +76,7 @@ static bool covers_host(const struct run *run) {
     bool fp32 = bench_dtype(run) == DTYPE_fp32, grouped = run->value[PROBLEM_AXIS_GROUP] > 1;
     bool extra = grouped || !fp32;
     if (amx && fp32) return false;
-    if (blas && (!fp32 || (run->preset != PRESET_FULL && !is_paper_mask(run)))) return false;
+    if (blas && (!fp32 || (run->preset != PRESET_FULL && !problem_has_paper_mask(run)))) return false;
     if (blas && (run->value[PROBLEM_AXIS_OPTION] || run->value[PROBLEM_AXIS_INPUTS])) return false;
     return run->preset == PRESET_FULL || !extra || (run->value[PROBLEM_AXIS_SEQ] == 2 * KIB && !(grouped && !fp32));
 }
@@ -116,7 +87,8 @@ static bool covers_rounding(const struct run *run) {
     return value[PROBLEM_AXIS_MASK] == MASK_full && value[PROBLEM_AXIS_SEQ] == 8 * KIB &&
            value[PROBLEM_AXIS_HEAD_DIM] == 128 && value[PROBLEM_AXIS_GROUP] == 1 &&
            value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && value[PROBLEM_AXIS_TOKENS] == 16 * KIB &&
-           value[PROBLEM_AXIS_HIDDEN] == 2 * KIB && asks_blocks(run) && strcmp(run->variant->name, "plain") != 0;
+           value[PROBLEM_AXIS_HIDDEN] == 2 * KIB && problem_asks_blocks(run) &&
+           strcmp(run->variant->name, "plain") != 0;
 }
 
 /* fp8, which one kernel takes, at fewer lengths and head sizes but in full; all the masks as in bf16. */
@@ -135,15 +107,15 @@ static bool covers(const struct run *run) {
     bool fp8 = bench_dtype(run) == DTYPE_fp8_e4m3;
     if (!problem_covers(run) || (!device && !covers_host(run)) || (fp8 && !covers_fp8(run))) return false;
     if (device && value[PROBLEM_AXIS_INPUTS]) return covers_rounding(run);
-    if (device && full && value[PROBLEM_AXIS_HIDDEN] == 8 * KIB) return covers_long(run);
+    if (device && full && value[PROBLEM_AXIS_HIDDEN] == 8 * KIB) return problem_covers_long(run);
     if (device && full && (value[PROBLEM_AXIS_TOKENS] == 1 || value[PROBLEM_AXIS_SEQ] > 16 * KIB)) return false;
     bool usual = value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && !value[PROBLEM_AXIS_INPUTS];
-    if (is_paper_mask(run) && usual && asks_blocks(run)) return true;
+    if (problem_has_paper_mask(run) && usual && problem_asks_blocks(run)) return true;
     int64_t length = device && run->preset != PRESET_SMOKE ? 8 * KIB : 2 * KIB;
     bool here = value[PROBLEM_AXIS_SEQ] == length && value[PROBLEM_AXIS_HEAD_DIM] == (device ? 128 : 64) &&
                 value[PROBLEM_AXIS_GROUP] == 1 && bench_dtype(run) == (device ? DTYPE_bf16 : DTYPE_fp32);
-    bool only = value[PROBLEM_AXIS_MASK] == MASK_causal && asks_blocks(run);
-    return here && (usual ? asks_blocks(run) : only && !(value[PROBLEM_AXIS_OPTION] && value[PROBLEM_AXIS_INPUTS]));
+    bool only = value[PROBLEM_AXIS_MASK] == MASK_causal && !(value[PROBLEM_AXIS_OPTION] && value[PROBLEM_AXIS_INPUTS]);
+    return here && problem_asks_blocks(run) && (usual || only);
 }
 
 static const struct problem_pass forward_pass = {false, false};

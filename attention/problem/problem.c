@@ -123,6 +123,32 @@ bool problem_covers(const struct run *run) {
            (value[PROBLEM_AXIS_MASK] != MASK_file || mask_path);
 }
 
+bool problem_has_paper_mask(const struct run *run) {
+    int64_t name = run->value[PROBLEM_AXIS_MASK];
+    return name == MASK_full || name == MASK_causal || name == MASK_causal_sliding;
+}
+
+bool problem_asks_blocks(const struct run *run) {
+    bool usual = run->value[PROBLEM_AXIS_KEPT] == 20 && run->value[PROBLEM_AXIS_BLOCK] == 128;
+    bool sweep = run->preset == PRESET_FULL || run->value[PROBLEM_AXIS_MASK] == MASK_uniform_blocks;
+    return usual || (sweep && problem_chooses_blocks(run));
+}
+
+/* Two of the masks that choose blocks have lengths of blocks of their own. */
+bool problem_covers_long(const struct run *run) {
+    const int64_t *value = run->value;
+    bool blocks = problem_chooses_blocks(run), vendor = strcmp(run->variant->backend, "cudnn") == 0;
+    bool own = value[PROBLEM_AXIS_MASK] == MASK_bilevel_routing || value[PROBLEM_AXIS_MASK] == MASK_variable_blocks;
+    bool once = value[PROBLEM_AXIS_SEQ] == 16 * KIB && value[PROBLEM_AXIS_GROUP] == 1;
+    if (vendor && !problem_has_paper_mask(run) && !once) return false;
+    if (own && value[PROBLEM_AXIS_BLOCK] != 128) return false;
+    int64_t shortest = blocks ? 16 * KIB : KIB, longest = blocks ? 128 * KIB : 48 * KIB;
+    return value[PROBLEM_AXIS_HIDDEN] == 8 * KIB && value[PROBLEM_AXIS_TOKENS] == 1 &&
+           value[PROBLEM_AXIS_HEAD_DIM] == 128 && bench_dtype(run) == DTYPE_bf16 &&
+           value[PROBLEM_AXIS_SEQ] >= shortest && value[PROBLEM_AXIS_SEQ] <= longest &&
+           value[PROBLEM_AXIS_OPTION] == PROBLEM_OPTION_none && problem_asks_blocks(run);
+}
+
 const char *problem_decline_method(const struct run *run, struct problem_pass pass,
                                    const struct attention_operator *method) {
     static char reason[REASON_SIZE];

@@ -81,26 +81,6 @@ enum problem_option {
     .help = "operands: normal: N(0,1); outliers: N(0,1) + N(0,100) * Bernoulli(0.001), as arXiv 2407.08608 has them",  \
     .kind = AXIS_WORD, .words = problem_input_words
 
-/* The axes that the presets of a program usually leave alone. */
-#define PROBLEM_USUAL_AXES                                                                                             \
-    {PROBLEM_WINDOW, .host = {"1k", "1k", "1k"}}, {PROBLEM_KEPT, .host = {"20", "20", "20"}},                          \
-        {PROBLEM_BLOCK, .host = {"128", "128", "128"}}, {PROBLEM_OPTION, .host = {"none", "none", "none"}},            \
-    {                                                                                                                  \
-        PROBLEM_INPUTS, .host = {"normal", "normal", "normal"}                                                         \
-    }
-
-/* The grid of the FlashAttention papers, for masks that have a backward pass everywhere. */
-#define PROBLEM_AXES                                                                                                   \
-    {PROBLEM_MASK, .host = {"full,causal,causal_sliding", "full,causal,causal_sliding", "full,causal,causal_sliding"}, \
-     .device = {"full,causal,causal_sliding", "full,causal", "full,causal,causal_sliding"}},                           \
-        {PROBLEM_DTYPE, .host = {"fp32", "fp32", "fp32"}, .device = {"bf16", "bf16", "bf16,fp16"}},                    \
-        {PROBLEM_SEQ, .host = {"256,2k", "256:2k:2", "256:8k:2"}, .device = {"512,2k", "512:16k:2", "512:16k:2"}},     \
-        {PROBLEM_PAST, .host = {"0", "0", "0"}},                                                                       \
-        {PROBLEM_TOKENS, .host = {"512", "2k", "8k"}, .device = {"4k", "16k", "16k"}},                                 \
-        {PROBLEM_HIDDEN, .host = {"128", "512", "512"}, .device = {"512", "2k", "2k"}},                                \
-        {PROBLEM_HEAD_DIM, .host = {"64", "64", "64,128"}, .device = {"64,128,256", "64,128,256", "64,128,256"}},      \
-        {PROBLEM_GROUP, .host = {"1,2", "1,4", "1,4"}, .device = {"1,2", "1,8", "1,8"}}, PROBLEM_USUAL_AXES
-
 /* The setting --mask-file, for the mask `file`. */
 extern const struct setting problem_settings[];
 
@@ -132,6 +112,11 @@ struct problem_pass {
 /* Callbacks, or parts of callbacks. */
 const char *problem_decline(const struct run *run); /* shapes that cannot be */
 bool problem_covers(const struct run *run);         /* leaves out what nobody asks of a preset */
+/* Is it a case of LongCA-bench's grid (arXiv 2510.17896), given axes of a preset? One sequence, 64 heads; one vendor
+   row of a mask that the vendor does not have. */
+bool problem_covers_long(const struct run *run);
+bool problem_asks_blocks(const struct run *run); /* kept and block are asked of the masks they are about */
+bool problem_has_paper_mask(const struct run *run); /* is it one of the FlashAttention papers? */
 /* Why the operator does not take the case, or NULL. */
 const char *problem_decline_method(const struct run *run, struct problem_pass pass,
                                    const struct attention_operator *method);
