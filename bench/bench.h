@@ -47,7 +47,8 @@ enum metric {
 
 /* An axis is a column and a command-line option of the same name (--name with '_' written '-').
    A value list is items between commas. Integer items: 64, 4k, 2M, 1g (powers of 1024), a:b:f (a, a*f, .. up to b),
-   a:b:+s (a, a+s, .. up to b), max, powers (1, 2, 4 .. max), where max is what available() returns.
+   a:b:+s (a, a+s, .. up to b), max, powers (1, 2, 4 .. max), where max is what available() returns; a:max is a where
+   a is beyond it.
    Word items: one of words, or all. */
 enum axis_kind { AXIS_INTEGER, AXIS_WORD };
 struct axis {

@@ -236,6 +236,7 @@ static void help_axis(FILE *out, const struct axis *axis) {
         for (int i = 0; axis->words[i] != NULL; i++) fprintf(out, ", %s", axis->words[i]);
         fprintf(out, "\n");
     }
+    if (axis->available != NULL) fprintf(out, "      also max, what is here, in ranges too, and powers: 1, 2, 4 .. max\n");
     for (int preset = 0; preset < PRESET_COUNT; preset++) {
         fprintf(out, "      %-5s %s", preset_names[preset], axis->host[preset]);
         if (axis->device[preset] != NULL && strcmp(axis->device[preset], axis->host[preset]) != 0)

@@ -74,6 +74,8 @@ static bool range(const struct axis *axis, char *word, struct values *values, ch
         snprintf(reason, REASON_SIZE, "'%s': the step is a factor of 2 or more, or +1 or more", whole);
         return false;
     }
+    /* As many ranks as are launched is not known yet when the options are read: a case beyond max says so in its row. */
+    if (from > to && strcmp(middle, "max") == 0) to = from;
     if (from > to || (from <= 0 && !adds)) {
         snprintf(reason, REASON_SIZE, "'%s' is not an ascending range", whole);
         return false;

@@ -45,6 +45,8 @@ static void test_right(void **state) {
     expect(&integers, "1:7:+3,4", 3, (int64_t[]){1, 4, 7});
     expect(&integers, "powers", 4, (int64_t[]){1, 2, 4, 6});
     expect(&integers, "max", 1, (int64_t[]){6});
+    expect(&integers, "2:max:+1", 5, (int64_t[]){2, 3, 4, 5, 6});
+    expect(&integers, "8:max:+1", 1, (int64_t[]){8});
     expect(&bounded, "0,100", 2, (int64_t[]){0, 100});
     expect(&masks, "all", 3, (int64_t[]){0, 1, 2});
     expect(&masks, "sliding,full", 2, (int64_t[]){2, 0});
