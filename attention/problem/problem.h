@@ -81,6 +81,17 @@ enum problem_option {
     .help = "operands: normal: N(0,1); outliers: N(0,1) + N(0,100) * Bernoulli(0.001), as arXiv 2407.08608 has them",  \
     .kind = AXIS_WORD, .words = problem_input_words
 
+/* The layers of the presets, which the programs share: those of the FlashAttention papers and, in full, of LongCA. */
+#define PROBLEM_SHAPE_AXES                                                                                             \
+    {PROBLEM_PAST, .host = {"0", "0", "0"}},                                                                           \
+        {PROBLEM_TOKENS, .host = {"512", "2k", "8k"}, .device = {"4k", "16k", "1,16k"}},                               \
+        {PROBLEM_HIDDEN, .host = {"128", "512", "512"}, .device = {"512", "2k", "2k,8k"}},                             \
+        {PROBLEM_HEAD_DIM, .host = {"64", "64", "64,128"}, .device = {"64,128,256", "64,128,256", "64,128,256"}},      \
+        {PROBLEM_GROUP, .host = {"1,2", "1,4", "1,4"}, .device = {"1,2", "1,8", "1,8"}},                               \
+    {                                                                                                                  \
+        PROBLEM_WINDOW, .host = {"1k", "1k", "1k"}                                                                     \
+    }
+
 /* The setting --mask-file, for the mask `file`. */
 extern const struct setting problem_settings[];
 
