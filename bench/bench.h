@@ -194,6 +194,7 @@ void bench_add_rate(struct work *work, enum metric metric, double amount, struct
 struct limit limit_memory_bandwidth(const struct run *run);
 struct limit limit_flop_rate(const struct run *run, enum dtype dtype);
 struct limit limit_link_bandwidth(const struct run *run); /* one device to its peers, one direction; host: memory / 2 */
+struct limit limit_host_link_bandwidth(const struct run *run); /* a device's to the host, one direction; host: none */
 struct limit limit_network_bandwidth(const struct run *run); /* of a node, one way: --network-rate, or its ports */
 
 /* Host programs' own errors: prints file, line, expression and ends the measurement as failed. */

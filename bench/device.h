@@ -42,6 +42,7 @@ struct device_backend {
     struct limit (*memory_bandwidth)(void);
     struct limit (*flop_rate)(enum dtype dtype);
     struct limit (*link_bandwidth)(void);              /* NVLink count x rate by NVML, else PCIe; one direction */
+    struct limit (*host_link_bandwidth)(void);         /* PCIe; one direction */
 };
 extern const struct device_backend *const device_backend;
 

@@ -172,5 +172,6 @@ static const struct device_backend cuda_backend = {
     .memory_bandwidth = device_cuda_memory_bandwidth,
     .flop_rate = device_cuda_flop_rate,
     .link_bandwidth = device_cuda_link_bandwidth,
+    .host_link_bandwidth = device_cuda_host_link_bandwidth,
 };
 extern "C" const struct device_backend *const device_backend = &cuda_backend;

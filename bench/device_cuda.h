@@ -35,5 +35,6 @@ double device_cuda_clock_maximum(void);
 struct limit device_cuda_memory_bandwidth(void);
 struct limit device_cuda_flop_rate(enum dtype dtype);
 struct limit device_cuda_link_bandwidth(void);
+struct limit device_cuda_host_link_bandwidth(void);
 
 #endif

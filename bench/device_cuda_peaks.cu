@@ -77,11 +77,18 @@ static double pci_property(const char *file) {
     return value;
 }
 
-struct limit device_cuda_link_bandwidth(void) {
-    double links = telemetry_link_count() * telemetry_link_rate();
-    if (links > 0) return known(links, "NVLinks x rate");
-    double transfers = 1e9 * pci_property("max_link_speed"), lanes = pci_property("max_link_width");
-    /* up to 5 GT/s 8b/10b coding; above 128b/130b */
+/* 2.5 and 5 GT/s a lane, coded 8b/10b, from generation 3 on 8 GT/s and doubling, coded 128b/130b. Where NVML knows no
+   generation Linux may know the speed; behind another kind of link neither does. */
+struct limit device_cuda_host_link_bandwidth(void) {
+    int generation, width;
+    telemetry_pcie(&generation, &width);
+    double lanes = width, transfers = generation < 3 ? 2.5e9 * generation : 8e9 * (1 << (generation - 3));
+    if (generation < 1) transfers = 1e9 * pci_property("max_link_speed"), lanes = pci_property("max_link_width");
     double coding = transfers > 5e9 ? 128.0 / 130.0 : 0.8;
     return known(transfers * lanes / 8 * coding, "PCIe speed x width");
+}
+
+struct limit device_cuda_link_bandwidth(void) {
+    double links = telemetry_link_count() * telemetry_link_rate();
+    return links > 0 ? known(links, "NVLinks x rate") : device_cuda_host_link_bandwidth();
 }

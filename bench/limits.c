@@ -43,6 +43,10 @@ struct limit limit_link_bandwidth(const struct run *run) {
     return (struct limit){host_limits()->bandwidth / 2, "measured copies / 2"};
 }
 
+struct limit limit_host_link_bandwidth(const struct run *run) {
+    return on_device(run) ? device_backend->host_link_bandwidth() : (struct limit){0, NULL};
+}
+
 /* Rank 0 asks its own ports; nodes of a cluster that is worth the name are alike. */
 struct limit limit_network_bandwidth(const struct run *run) {
     static struct limit ports;

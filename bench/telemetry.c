@@ -219,6 +219,16 @@ double telemetry_link_rate(void) {
     return opened != NULL && link_count(opened, &first) > 0 ? link_rate(opened, first) : 0;
 }
 
+static void ask_pcie(struct nvmlDevice_st *device, int *generation, int *width) {
+    *generation = (int)ask(nvml.pcie_generation, device);
+    *width = (int)ask(nvml.pcie_width, device);
+}
+
+void telemetry_pcie(int *generation, int *width) {
+    *generation = *width = 0;
+    if (opened != NULL) ask_pcie(opened, generation, width);
+}
+
 static void describe(struct nvmlDevice_st *device, struct gpu *gpu) {
     struct nvml_memory memory = {0};
     struct nvml_pci pci = {0};
@@ -235,8 +245,7 @@ static void describe(struct nvmlDevice_st *device, struct gpu *gpu) {
     gpu->clock_maximum_mhz = mhz[0];
     gpu->memory_clock_mhz = mhz[1];
     gpu->power_limit_w = ask(nvml.power_limit, device) * 1e-3;
-    gpu->pcie_generation = (int)ask(nvml.pcie_generation, device);
-    gpu->pcie_width = (int)ask(nvml.pcie_width, device);
+    ask_pcie(device, &gpu->pcie_generation, &gpu->pcie_width);
     gpu->link_count = link_count(device, &first);
     gpu->link_rate = gpu->link_count > 0 ? link_rate(device, first) : 0;
 }

@@ -20,6 +20,7 @@ void telemetry_poll(void);                    /* for a waiting loop: once a mill
 void telemetry_read(struct telemetry *telemetry);
 int telemetry_link_count(void);               /* active NVLinks of the opened device, -1: unknown */
 double telemetry_link_rate(void);             /* bytes/s of one link, one direction; 0: unknown */
+void telemetry_pcie(int *generation, int *width); /* what the opened device and its slot can do together; 0: unknown */
 
 /* Every GPU that NVML shows, for the manifest. Empty text and 0: not known. */
 struct gpu {

@@ -4,15 +4,10 @@
 
    Floor: PCI Express 5 x 16 at 63 GB/s takes 4.3 ms for 256 MiB, the memory of an H200 at 4.8 TB/s 0.11 ms for reading
    and writing as much. Asking and waiting come on top: launch_overhead. */
-#include <stdlib.h>
-#include <strings.h>
-
 #include "bench/cuda.h"
-#include "bench/device.h"
-#include "bench/telemetry.h"
 #include "kernels/transfer.h"
 
-enum { SAMPLES_MOST = 1024, SAMPLES_LEAST = 5, WARM_CALLS = 3, GPUS_MOST = 64 };
+enum { SAMPLES_MOST = 1024, SAMPLES_LEAST = 5, WARM_CALLS = 3 };
 
 /* run->device_state, in host memory. */
 struct transfer_device {
@@ -106,36 +101,14 @@ static double transfer(struct run *run) {
     return bench_seconds() - start;
 }
 
-/* "0000:18:00.0" and "00000000:18:00.0" are one. */
-static bool same_address(const char *one, const char *other) {
-    char *end_one, *end_other;
-    unsigned long domain_one = strtoul(one, &end_one, 16), domain_other = strtoul(other, &end_other, 16);
-    return domain_one == domain_other && strcasecmp(end_one, end_other) == 0;
-}
-
-/* Bytes/s of a link, one direction: 2.5 and 5 GT/s a lane coded 8b/10b, from generation 3 on 8 GT/s and doubling, coded
-   128b/130b. Where a device is behind another kind of link, NVML knows no generation. */
-static double link_rate(void) {
-    static struct gpu gpus[GPUS_MOST];
-    struct gpu_driver driver;
-    int count = telemetry_machine(gpus, GPUS_MOST, &driver);
-    for (int i = 0; i < count; i++) {
-        int generation = gpus[i].pcie_generation;
-        if (generation < 1 || !same_address(gpus[i].pci_address, device_backend->pci_address())) continue;
-        double lane = generation < 3 ? 2.5e9 * generation * 0.8 : 8e9 * (1 << (generation - 3)) * 128 / 130;
-        return lane / 8 * gpus[i].pcie_width;
-    }
-    return 0;
-}
-
 static struct limit limit_of(const struct run *run) {
     const struct transfer_state *state = (const struct transfer_state *)run->state;
     if (state->direction == DEVICE_TO_DEVICE)
         return 2 * state->bytes > 256 * (size_t)MIB ? limit_memory_bandwidth(run) : (struct limit){0, NULL};
-    double rate = link_rate();
-    if (rate == 0) return (struct limit){0, NULL};
-    return state->direction == BOTH_WAYS ? (struct limit){2 * rate, "PCIe speed x width, both ways"}
-                                         : (struct limit){rate, "PCIe speed x width"};
+    struct limit limit = limit_host_link_bandwidth(run);
+    return limit.value > 0 && state->direction == BOTH_WAYS
+               ? (struct limit){2 * limit.value, "PCIe speed x width, both ways"}
+               : limit;
 }
 
 static void measure(struct run *run) {

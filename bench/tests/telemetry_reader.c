@@ -17,6 +17,9 @@ static void read_five(void) {
     printf("polls %d clock %g power %g throttled %d\n", telemetry.polls, telemetry.clock_mhz, telemetry.power_w,
            telemetry.throttled);
     printf("links %d rate %g\n", telemetry_link_count(), telemetry_link_rate());
+    int generation, width;
+    telemetry_pcie(&generation, &width);
+    printf("pcie %d x%d\n", generation, width);
     telemetry_reset();
     telemetry_read(&telemetry);
     printf("reset %d %g %g %d\n", telemetry.polls, telemetry.clock_mhz, telemetry.power_w, telemetry.throttled);

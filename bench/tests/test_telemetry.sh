@@ -31,6 +31,7 @@ expect unknown_address "none 0"
 expect opened_in_a_child "open 1"
 expect harmless_reasons "polls 5 clock 1755 power 690.5 throttled 0"
 expect links "links 9 rate 2.5e+10"
+expect pcie "pcie 5 x0"
 expect reset "reset 0 0 0 0"
 read_with FAKE_CLOCKS=1980,1980,1980,1980,1980 FAKE_POWERS=815200,815200,815200,815200,815200
 expect power_from_before "polls 5 clock 1980 power 0 throttled 0"
@@ -54,4 +55,5 @@ read_with
 expect no_library "gpus 0 driver  cuda "
 expect no_library_polls "polls 0 clock 0 power 0 throttled 0"
 expect no_library_links "links -1 rate 0"
+expect no_library_pcie "pcie 0 x0"
 exit $bad
