@@ -13,7 +13,8 @@
            times ranks.
    Reference: what has arrived, on the device or on the host, is recomputed element by element
            (collectives/lib/pattern.h) on every rank, tolerance 0.
-   Limits  none is stated: the harness knows the link from device to device, which need not be the one to the host.
+   Limits  the link of one device to the host, PCIe generation and width; both ways twice that. What devices share above
+           their slots is not known.
 
    NOTES
    Pinned memory is what the copy engine reads by itself. From pageable memory the driver copies through a pinned buffer
@@ -46,9 +47,12 @@ static const char *decline(const struct run *run) {
 
 static void describe(const struct run *run, struct work *work) {
     const struct limit none = {0, NULL};
-    double moved = (double)run->value[COLLECTIVE_BYTES] * (goes_to_device(run) + goes_to_host(run));
+    struct limit link = limit_host_link_bandwidth(run);
+    bool both = goes_to_device(run) && goes_to_host(run);
+    double moved = (double)run->value[COLLECTIVE_BYTES] * (both ? 2 : 1);
+    if (both && link.value > 0) link = (struct limit){2 * link.value, "PCIe speed x width, both ways"};
     work->bytes = 2 * moved;
-    bench_add_rate(work, METRIC_bandwidth, moved, none);
+    bench_add_rate(work, METRIC_bandwidth, moved, link);
     bench_add_rate(work, METRIC_call_time, 1, none);
 }
 
