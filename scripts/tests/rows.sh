@@ -53,6 +53,9 @@ has() { [ "$(count "$1" "$2")" -gt 0 ]; }
 all_ok() { [ "$status" -eq 0 ] && has status ok && [ "$(count status ok)" -eq "$(rows)" ]; }
 all_exact() { all_ok && [ "$(count error,tolerance 0,0)" -eq "$(rows)" ]; }
 all_right() { [ "$status" -eq 0 ] && has status ok && [ "$(count status 'ok|skipped')" -eq "$(rows)" ]; }
+exact_or_skipped() { # at least one row
+    [ "$status" -eq 0 ] && has status 'ok|skipped' && [ "$(count status,error 'ok,0|skipped,')" -eq "$(rows)" ]
+}
 all_wrong() { [ "$status" -eq 1 ] && has status wrong && [ "$(count status 'wrong|skipped')" -eq "$(rows)" ]; }
 all_skipped() { [ "$status" -eq 0 ] && has status skipped && [ "$(count status skipped)" -eq "$(rows)" ]; }
 all_skipped_for() { all_skipped && [ "$(grep -c "$1" "$work/out")" -eq "$(rows)" ]; } # REASON
