@@ -17,14 +17,16 @@ for collective in all_gather reduce_scatter broadcast reduce gather scatter all_
     *) placements= ;;
     esac
     [ $collective = send_recv ] && placements="--pattern ring"
-    placements="$placements --backend nccl" # whether MPI takes device memory is asked of all_reduce
-    launch -np "$devices" "$program" $device $placements --bytes 96,24000000 \
+    launch -np "$devices" "$program" $device $placements --backend nccl --bytes 96,24000000 \
         --dtype fp64,fp32,bf16,fp16,fp8_e4m3,fp8_e5m2,int8,int32,uint8
     expect "$collective: every format on $devices devices is exact" all_exact
-    launch -np "$devices" "$program" $device $placements --bytes 96,1m --cache hot
+    launch -np "$devices" "$program" $device $placements --backend nccl --bytes 96,1m --cache hot
     expect "$collective: captured calls are exact" all_exact
-    launch -np "$devices" "$program" $device $placements --bytes 96,1m --inject-fault
+    launch -np "$devices" "$program" $device $placements --backend nccl --bytes 96,1m --inject-fault
     expect "$collective: corrupted results are wrong" all_wrong
+    [ $collective = all_to_all_v ] && continue # has no variant of MPI on device memory
+    launch -np "$devices" "$program" $device $placements --variant mpi_device --bytes 64,1m
+    expect "$collective: MPI on device memory is exact, or said to be impossible" exact_or_skipped
 done
 
 for other in barrier pairs host_device; do
