@@ -98,11 +98,11 @@ static __device__ __forceinline__ void flash_change(float (&score)[COLUMNS / 2],
         return;
     }
     float slope = alibi_slope(options, head);
-    int key = first_key + threadIdx.x % 4 * 2;
+    float distance = score_distance(options, query, first_key + threadIdx.x % 4 * 2);
 #pragma unroll
     for (int i = 0; i < COLUMNS / 2; i++)
-        score[i] = change_score(options, score[i] * arguments->factor, slope, query + i / 2 % 2 * 8,
-                                key + i / 4 * 8 + i % 2);
+        score[i] = change_score(options, score[i] * arguments->factor, slope,
+                                distance + (float)(i / 2 % 2 * 8 - i / 4 * 8 - i % 2));
 }
 
 /* Scores become exp2(factor * score - maximum); correction: what earlier sums and outputs are to be multiplied by. */

@@ -95,6 +95,7 @@ static __device__ void change_scores(struct scores<HEAD_DIM> *scores, const stru
     using sizes = layout<HEAD_DIM>;
     const int lane = threadIdx.x % WARP;
     float slope = alibi_slope(options, head);
+    float distance = score_distance(options, first_query + lane / 4, first_key + lane % 4 * 2);
 #pragma unroll
     for (int r = 0; r < sizes::row_tiles; r++)
 #pragma unroll
@@ -102,8 +103,7 @@ static __device__ void change_scores(struct scores<HEAD_DIM> *scores, const stru
 #pragma unroll
             for (int i = 0; i < 4; i++)
                 scores->value[r][n][i] = change_score(options, scores->value[r][n][i] * factor, slope,
-                                                      first_query + r * 16 + lane / 4 + i / 2 * 8,
-                                                      first_key + n * 8 + lane % 4 * 2 + i % 2);
+                                                      distance + (float)(r * 16 + i / 2 * 8 - n * 8 - i % 2));
 }
 
 /* -infinity where the mask forbids the pair; row: the warp's first in the tile. */

@@ -79,7 +79,8 @@ static __device__ void finish_scores(float (*score)[PART], const struct shape *s
         for (int j = 0; j < PART; j++) {
             int row = threadIdx.y * PART + i, key = threadIdx.x + SIDE * j;
             if (changes)
-                score[i][j] = change_score(&shape->options, score[i][j], slope, first_query + row, first_key + key);
+                score[i][j] = change_score(&shape->options, score[i][j], slope,
+                                           score_distance(&shape->options, first_query + row, first_key + key));
             if (!whole && !mask_tile_allows(shape->tiles, entry, row, key)) score[i][j] = -INFINITY;
         }
 }
