@@ -60,7 +60,9 @@ static bool read_file(const char *path, char *reason) {
 }
 
 static const struct setting settings[] = {
-    {.name = "file", .argument = "FILE", .help = "who sends how much to whom: a row a rank", .set = read_file},
+    {.name = "file", .argument = "FILE",
+     .help = "who sends how much to whom: a line a sender, a number a receiver; the busiest sender sends S",
+     .set = read_file},
     {0},
 };
 
