@@ -25,7 +25,7 @@
    were rounded: the price of the format, beside its speed.
 
    Check, at the timed size: 64 rows of (batch, head, query), one from each of 64 equal strata, recomputed in fp64 from
-   the operands that were timed: op/softmax_reference.c. Data: seeded N(0,1), or with outliers (--inputs).
+   the operands that were timed: op/softmax_reference.c. Data: seeded N(0,1), or with outliers or peaks (--inputs).
 
    Limits: value vectors are as long as key vectors; no dropout, no bias. The plain kernel is in presets up to 0.3 TFLOP
    without the mask. Masks that choose blocks have the time of a call as a row of its own, for the report's plot over

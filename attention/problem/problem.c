@@ -8,7 +8,7 @@
 
 const char *const problem_dtype_words[] = {"fp32", "bf16", "fp16", "fp8_e4m3", NULL};
 const char *const problem_option_words[] = {"none", "soft_cap", "alibi", "sink", "gate", "clipped", NULL};
-const char *const problem_input_words[] = {"normal", "outliers", NULL};
+const char *const problem_input_words[] = {"normal", "outliers", "peaks", NULL};
 
 static const char *mask_path;
 
@@ -180,10 +180,11 @@ const struct attention_operator *problem_method(const struct run *run, const str
     return *table;
 }
 
-/* As random_fill, with outliers where asked for. */
+/* As random_fill, where nothing else is asked for. */
 static void fill(const struct run *run, enum dtype dtype, void *data, size_t count, uint64_t stream) {
     enum { CHUNK = 1024 };
-    if (run->zeros || !run->value[PROBLEM_AXIS_INPUTS]) {
+    enum problem_inputs inputs = (enum problem_inputs)run->value[PROBLEM_AXIS_INPUTS];
+    if (run->zeros || inputs == PROBLEM_INPUTS_normal) {
         random_fill(run, dtype, data, count, stream);
         return;
     }
@@ -191,7 +192,7 @@ static void fill(const struct run *run, enum dtype dtype, void *data, size_t cou
     for (size_t first = 0; first < count; first += CHUNK) {
         double values[CHUNK];
         size_t length = count - first < CHUNK ? count - first : CHUNK;
-        for (size_t i = 0; i < length; i++) values[i] = problem_element(run->seed, stream, first + i, true);
+        for (size_t i = 0; i < length; i++) values[i] = problem_element(run->seed, stream, first + i, inputs);
         dtype_store_row(dtype, data, first, length, values);
     }
 }

@@ -5,7 +5,7 @@
      batch     = tokens / seq, at least 1               heads    = hidden / head_dim
      queries   = seq                                    kv_heads = heads / group
      keys      = past + seq                             scale    = 1 / sqrt(head_dim)
-   Operands are packed, [batch][head][token][head_dim], seeded N(0,1) or with outliers, in fp8 as quantize.h says; sinks
+   Operands are packed, [batch][head][token][head_dim], seeded as the axis inputs says, in fp8 as quantize.h says; sinks
    and gates N(0,1). */
 #ifndef ATTENTION_PROBLEM_H
 #define ATTENTION_PROBLEM_H
@@ -46,6 +46,8 @@ enum problem_option {
     PROBLEM_OPTION_gate,
     PROBLEM_OPTION_clipped
 };
+/* Words of the axis inputs. */
+enum problem_inputs { PROBLEM_INPUTS_normal, PROBLEM_INPUTS_outliers, PROBLEM_INPUTS_peaks };
 
 #define PROBLEM_MASK .name = "mask", .help = mask_help, .kind = AXIS_WORD, .words = mask_words
 #define PROBLEM_DTYPE                                                                                                  \
@@ -78,7 +80,8 @@ enum problem_option {
     .kind = AXIS_WORD, .words = problem_option_words
 #define PROBLEM_INPUTS                                                                                                 \
     .name = "inputs",                                                                                                  \
-    .help = "operands: normal: N(0,1); outliers: N(0,1) + N(0,100) * Bernoulli(0.001), as arXiv 2407.08608 has them",  \
+    .help = "operands: normal: N(0,1); outliers: N(0,1) + N(0,100) * Bernoulli(0.001), as arXiv 2407.08608 has them; " \
+            "peaks: N(0,1), but one in 256 of each 64 elements of keys times 48",                                      \
     .kind = AXIS_WORD, .words = problem_input_words
 
 /* The layers of the presets, which the programs share: those of the FlashAttention papers and, in full, of LongCA. */
@@ -98,10 +101,14 @@ extern const struct setting problem_settings[];
 /* Streams of the seeded data. */
 enum { STREAM_QUERY = 1, STREAM_KEY, STREAM_VALUE, STREAM_OUTPUT_GRADIENT, STREAM_SINK, STREAM_GATE };
 /* Element `index` of a stream as the axis inputs says, up to the last bit of logarithm and cosine everywhere. */
-RANDOM_INLINE double problem_element(uint64_t seed, uint64_t stream, uint64_t index, bool outliers) {
+RANDOM_INLINE double problem_element(uint64_t seed, uint64_t stream, uint64_t index, enum problem_inputs inputs) {
+    enum { VECTOR = 64 };
     double value = random_normal(seed, stream, index);
-    bool out = outliers && random_uniform(seed, stream + 100, index) < 0.001;
-    return out ? value + 10 * random_normal(seed, stream + 200, index) : value;
+    if (inputs == PROBLEM_INPUTS_outliers && random_uniform(seed, stream + 100, index) < 0.001)
+        value += 10 * random_normal(seed, stream + 200, index);
+    bool key = inputs == PROBLEM_INPUTS_peaks && stream == STREAM_KEY;
+    if (key && random_uniform(seed, stream + 300, index / VECTOR) < 1 / 256.0) value *= 48;
+    return value;
 }
 
 /* run->state of a program. Gradients are there if problem.backward is set. */

@@ -11,10 +11,10 @@ enum { FILL_THREADS = 256, FILL_BLOCKS = 1056 };
 
 /* Elements of the stream as random_fill makes them on the host, up to the last bit of the logarithm and cosine. */
 static __global__ void fill_kernel(void *data, enum dtype dtype, size_t count, uint64_t seed, uint64_t stream,
-                                   bool zeros, bool outliers) {
+                                   bool zeros, enum problem_inputs inputs) {
     size_t step = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
-        float value = zeros ? 0 : (float)problem_element(seed, stream, i, outliers);
+        float value = zeros ? 0 : (float)problem_element(seed, stream, i, inputs);
         if (dtype == DTYPE_fp32) ((float *)data)[i] = value;
         if (dtype == DTYPE_bf16) ((__nv_bfloat16 *)data)[i] = __float2bfloat16(value);
         if (dtype == DTYPE_fp16) ((__half *)data)[i] = __float2half(value);
@@ -24,7 +24,7 @@ static __global__ void fill_kernel(void *data, enum dtype dtype, size_t count, u
 static void *operand(struct run *run, enum dtype dtype, size_t count, uint64_t stream) {
     void *data = bench_device_alloc(run, count * dtype_size(dtype));
     fill_kernel<<<FILL_BLOCKS, FILL_THREADS, 0, run->stream>>>(data, dtype, count, run->seed, stream, run->zeros,
-                                                               run->value[PROBLEM_AXIS_INPUTS] != 0);
+                                                               (enum problem_inputs)run->value[PROBLEM_AXIS_INPUTS]);
     CUDA_CHECK_LAUNCH(run);
     return data;
 }

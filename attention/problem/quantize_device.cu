@@ -20,7 +20,7 @@ static __device__ float largest_of_block(float value) {
 
 /* Rows in shared memory are a word longer than head_dim: a thread that rotates a row meets no other in a bank. */
 static __global__ void __launch_bounds__(THREADS) quantize(struct quantize_operand operand, uint64_t seed,
-                                                           bool outliers, bool zeros) {
+                                                           enum problem_inputs inputs, bool zeros) {
     extern __shared__ float rows[];
     int head_dim = (int)operand.head_dim, pitch = head_dim + 1;
     int64_t head = blockIdx.y, first = (int64_t)blockIdx.x * ATTENTION_SCALE_BLOCK, left = operand.tokens - first;
@@ -28,7 +28,7 @@ static __global__ void __launch_bounds__(THREADS) quantize(struct quantize_opera
     int64_t at = (head * operand.tokens + first) * head_dim;
     for (int i = (int)threadIdx.x; i < count * head_dim; i += THREADS)
         rows[i / head_dim * pitch + i % head_dim] =
-            zeros ? 0 : (float)problem_element(seed, operand.stream, (uint64_t)(at + i), outliers);
+            zeros ? 0 : (float)problem_element(seed, operand.stream, (uint64_t)(at + i), inputs);
     __syncthreads();
     if (operand.rotated && (int)threadIdx.x < count) quantize_rotate(rows + threadIdx.x * pitch, head_dim, seed);
     __syncthreads();
@@ -46,7 +46,7 @@ void quantize_fill(struct run *run, const struct quantize_operand *operand) {
     size_t shared = ATTENTION_SCALE_BLOCK * (size_t)(operand->head_dim + 1) * sizeof(float);
     CUDA_CHECK(run, cudaFuncSetAttribute(quantize, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
     dim3 grid((unsigned)attention_scale_blocks(operand->tokens), (unsigned)operand->heads);
-    quantize<<<grid, THREADS, shared, run->stream>>>(*operand, run->seed, run->value[PROBLEM_AXIS_INPUTS] != 0,
-                                                     run->zeros);
+    quantize<<<grid, THREADS, shared, run->stream>>>(*operand, run->seed,
+                                                     (enum problem_inputs)run->value[PROBLEM_AXIS_INPUTS], run->zeros);
     CUDA_CHECK_LAUNCH(run);
 }

@@ -18,9 +18,9 @@ struct unrounded {
 };
 
 static void fill(const struct run *run, uint64_t stream, int64_t first, int64_t count, float *to) {
-    bool outliers = run->value[PROBLEM_AXIS_INPUTS] != 0;
+    enum problem_inputs inputs = (enum problem_inputs)run->value[PROBLEM_AXIS_INPUTS];
     for (int64_t i = 0; i < count; i++)
-        to[i] = run->zeros ? 0 : (float)problem_element(run->seed, stream, (uint64_t)(first + i), outliers);
+        to[i] = run->zeros ? 0 : (float)problem_element(run->seed, stream, (uint64_t)(first + i), inputs);
 }
 
 /* Of all batch items. */
