@@ -33,6 +33,8 @@ FLASH_TEMPLATE struct flash_tiles {
     /* A query tile's rows are ended while the first products of the next one run, and masks become bits: where that was
        measured, and registers are left. */
     static constexpr bool ENDS_LATE = CONTINUE && HEAD_DIM == 128 && !OPTIONS && !flash_format<element>::SCALED;
+    /* A row keeps the maximum of the first key tile in which it sees something: softmax_flash.cu says why. */
+    static constexpr bool KEEPS = !OPTIONS;
 };
 
 template <int STAGES> struct flash_barriers {
@@ -40,6 +42,7 @@ template <int STAGES> struct flash_barriers {
     uint64_t key_full[STAGES], key_empty[STAGES], value_full[STAGES], value_empty[STAGES];
     uint64_t work_full[FLASH_WORK_SLOTS], work_empty[FLASH_WORK_SLOTS], work_wanted;
     struct flash_work work[FLASH_WORK_SLOTS];
+    bool careful[FLASH_WORK_SLOTS], failed[FLASH_WORK_SLOTS]; /* of the work: it is done with care; it has to be */
     /* SPARSE: of the entry of the key tile; the queries of the work */
     uint32_t where[STAGES];
     struct mask_line line[FLASH_WORK_SLOTS];
@@ -61,6 +64,16 @@ template <bool SPARSE> static __device__ __forceinline__ void flash_lanes_meet(v
     if (SPARSE) __syncwarp();
 }
 
+/* Has the work of a slot failed, now that it is done? Then it is to be done again. */
+template <int STAGES>
+static __device__ __forceinline__ bool flash_again(struct flash_barriers<STAGES> *barriers, unsigned slot,
+                                                   struct flash_work *work) {
+    if (!barriers->failed[slot]) return false;
+    barriers->failed[slot] = false;
+    *work = barriers->work[slot];
+    return true;
+}
+
 /* Takes the work, a query tile or more ahead of the products, and fetches its queries. The first tile of a block is
    its own number, the others go to who comes first; first_query < 0 says that there are no more. The last block to end
    leaves the numbers as the next launch needs them. */
@@ -72,13 +85,19 @@ static __device__ void flash_fetch_queries(const struct flash_arguments *argumen
     for (unsigned tile = 0;; tile++) {
         unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
         barrier_wait(&barriers->work_empty[slot], (tile / FLASH_WORK_SLOTS & 1) ^ 1);
-        if (tile > 0) {
-            barrier_wait(&barriers->work_wanted, (tile & 1) ^ 1);
-            index = gridDim.x + atomicAdd(&arguments->taken[0], 1);
-        }
+        if (tile > 0) barrier_wait(&barriers->work_wanted, (tile & 1) ^ 1);
         struct flash_work work = {-1, 0, 0, 0};
-        if (index < (unsigned)arguments->work_count) work = arguments->work[index];
+        bool again = tiles::KEEPS && flash_again<STAGES>(barriers, slot, &work);
+        if (tile > 0 && !again) index = gridDim.x + atomicAdd(&arguments->taken[0], 1);
+        if (!again && index < (unsigned)arguments->work_count) {
+            work = arguments->work[index];
+        } else if (tiles::KEEPS && !again && tile > 0) { /* no more, unless the one before fails */
+            unsigned other = (tile - 1) % FLASH_WORK_SLOTS;
+            barrier_wait(&barriers->work_empty[other], (tile - 1) / FLASH_WORK_SLOTS & 1);
+            again = flash_again<STAGES>(barriers, other, &work);
+        }
         barriers->work[slot] = work;
+        barriers->careful[slot] = again;
         struct mask_line line = flash_line(arguments, &work);
         if constexpr (SPARSE) {
             if (arguments->step > 0 && work.first_query >= 0) line = arguments->line[work.first_query];

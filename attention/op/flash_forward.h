@@ -14,7 +14,8 @@ static __device__ __forceinline__ void flash_take_columns(struct flash_share<FLA
     if (mask_tile_form(entry) != MASK_TILE_FULL)
         flash_mask_words<COLUMNS, TILE_KEYS, flash_tiles<FLASH_ARGUMENTS>::QUERIES>(
             score, share.arguments, entry.where, share.row, first);
-    flash_softmax<COLUMNS>(score, &share.rows, share.arguments->factor, correction);
+    flash_softmax<COLUMNS, flash_tiles<FLASH_ARGUMENTS>::KEEPS>(score, &share.rows, share.arguments->factor,
+                                                                correction);
 }
 
 /* Scores that have come, of key tile `entry`, become exponentials. `last`: it is the query tile's last. */
@@ -31,7 +32,7 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
         else if (share.halves != 0)
             flash_take_columns<TILE_KEYS / 2>(share, entry, flash_first<TILE_KEYS>(share.halves), correction);
         else
-            correction[0] = correction[1] = 1;
+            correction[0] = correction[1] = 1, share.rows.changed = !tiles::KEEPS;
     } else {
         if (OPTIONS)
             flash_change<TILE_KEYS>(share.score, share.arguments, share.head, share.first_query + share.row,
@@ -48,7 +49,8 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
                                             &share.barriers->scales[share.count % (2 * STAGES)], &share.scaling,
                                             correction);
         else
-            flash_softmax<TILE_KEYS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor, correction);
+            flash_softmax<TILE_KEYS, tiles::KEEPS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor,
+                                                   correction);
     }
 }
 
@@ -69,11 +71,19 @@ static __device__ __forceinline__ struct mask_line flash_line_of(const struct fl
     return flash_line(share.arguments, work);
 }
 
+/* Is this query tile done again? */
+FLASH_TEMPLATE
+static __device__ __forceinline__ bool flash_is_careful(const struct flash_share<FLASH_ARGUMENTS> &share,
+                                                        const struct flash_work *work) {
+    if (!flash_tiles<FLASH_ARGUMENTS>::KEEPS) return true;
+    return flash_uniform(share.barriers->careful[work - share.barriers->work]) != 0;
+}
+
 /* Of a new query tile: the state of its rows. */
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_start(struct flash_share<FLASH_ARGUMENTS> &share, int first_query,
-                                                   int batch_head) {
-    share.rows = {{-INFINITY, -INFINITY}, {0, 0}};
+                                                   int batch_head, bool careful) {
+    share.rows = {{-INFINITY, -INFINITY}, {0, 0}, false, careful, false, false};
     if (flash_format<element>::SCALED)
         share.scaling = flash_scaling_of(share.arguments, first_query, batch_head, share.row);
     if (!OPTIONS) return;
@@ -81,7 +91,7 @@ static __device__ __forceinline__ void flash_start(struct flash_share<FLASH_ARGU
     share.head = batch_head % share.arguments->heads;
     float maximum = first_maximum(&share.arguments->options, share.head);
     float sum = threadIdx.x % 4 == 0 ? first_sum(&share.arguments->options) : 0; /* four threads add up */
-    share.rows = {{maximum, maximum}, {sum, sum}};
+    share.rows = {{maximum, maximum}, {sum, sum}, false, true, false, false};
 }
 
 /* A query tile that ends, and the one after it. */
@@ -89,13 +99,13 @@ struct flash_done {
     struct flash_work work;
     struct mask_line line;
     int next_first_query, next_batch_head;
+    bool next_careful;
 };
 
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_end_rows(struct flash_share<FLASH_ARGUMENTS> &share,
                                                       const struct flash_done &done) {
-    flash_finish<OPTIONS>(share.arguments, &share.rows, done.line, done.work.batch_head, share.row,
-                          OPTIONS || flash_format<element>::SCALED ? 1 : share.arguments->factor, share.correction);
+    flash_finish<OPTIONS>(share.arguments, &share.rows, done.line, done.work.batch_head, share.row, share.correction);
     if (flash_format<element>::SCALED)
         share.correction[0] *= share.scaling.value, share.correction[1] *= share.scaling.value;
 }
@@ -105,7 +115,7 @@ FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_turn(struct flash_share<FLASH_ARGUMENTS> &share,
                                                   const struct flash_done &done) {
     flash_end_rows(share, done);
-    flash_start(share, done.next_first_query, done.next_batch_head);
+    flash_start(share, done.next_first_query, done.next_batch_head, done.next_careful);
 }
 
 /* The scores of the next key tile are made while the values of the one before are added up. BEGINS: it is the first of
@@ -148,8 +158,7 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
     }
     flash_warp_arrive(&barriers->value_empty[previous]);
     if constexpr (!BEGINS) {
-        bool same = flash_format<element>::SCALED && share.correction[0] == 1 && share.correction[1] == 1;
-        if (!flash_format<element>::SCALED || !__all_sync(~0u, same)) {
+        if (share.rows.changed) {
 #pragma unroll
             for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] *= share.correction[i / 2 % 2];
         }
@@ -228,7 +237,7 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
     if (!work) return;
     int at = work->entry_end - 1, begin = work->entry_begin; /* the entry whose probabilities are held; the last one */
     struct flash_done done;
-    flash_start(share, work->first_query, work->batch_head);
+    flash_start(share, work->first_query, work->batch_head, false);
     barrier_wait(&barriers->query_full[0], 0);
     flash_begin(share, at, at == begin);
     for (;;) {
@@ -237,6 +246,7 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
             flash_advance<false>(share, at - 1, accumulate, at - 1 == begin, done);
         done.work = *work;
         done.line = flash_line_of(share, work);
+        if (flash_tiles<FLASH_ARGUMENTS>::KEEPS && share.rows.failed) barriers->failed[work - barriers->work] = true;
         __syncwarp(); /* all lanes have read it */
         flash_warp_arrive(&barriers->work_empty[work - barriers->work]);
         if (!ENDS_LATE) flash_end_rows(share, done);
@@ -248,10 +258,11 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
             begin = work->entry_begin;
             done.next_first_query = work->first_query;
             done.next_batch_head = work->batch_head;
+            done.next_careful = flash_is_careful(share, work);
             query_count++;
             share.query_slot = flash_uniform(query_count % QUERY_SLOTS);
             if (CONTINUE) {
-                if (!ENDS_LATE) flash_start(share, work->first_query, work->batch_head);
+                if (!ENDS_LATE) flash_start(share, work->first_query, work->batch_head, done.next_careful);
                 barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);
                 flash_advance<true>(share, at, accumulate, at == begin, done);
             }
@@ -264,7 +275,7 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
         if (CONTINUE) {
             flash_pack<element, TILE_KEYS>(share.probability, share.score);
         } else {
-            flash_start(share, work->first_query, work->batch_head);
+            flash_start(share, work->first_query, work->batch_head, done.next_careful);
             barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);
             share.count++;
             flash_begin(share, at, at == begin);
@@ -291,6 +302,7 @@ static __device__ __forceinline__ void flash_start_barriers(struct flash_barrier
     for (int i = 0; i < FLASH_WORK_SLOTS; i++) {
         barrier_start(&barriers->work_full[i]);
         barrier_start_for(&barriers->work_empty[i], WARPS + QUERY_SLOTS); /* those who fetch keys, and deliver */
+        barriers->careful[i] = barriers->failed[i] = false;
     }
     barriers_started();
 }

@@ -24,6 +24,11 @@ struct flash_scaling {
     float query, value;
 };
 
+/* While what a thread has of a block of keys in a row sums up to no more than the largest number, each of it fits;
+   where all probabilities of a row are alike, it does. */
+enum { FLASH_E4M3_MAX = 448 };
+static_assert((ATTENTION_SCALE_BLOCK / 4 << FLASH_PROBABILITY_SHIFT) <= FLASH_E4M3_MAX, "equal probabilities fit");
+
 #if WGMMA_BUILT
 /* Of a key tile among all of them. */
 static __device__ inline int64_t flash_tile_at(const struct flash_arguments *arguments, int tile, int head, int batch) {
@@ -76,6 +81,24 @@ static __device__ __forceinline__ void flash_largest(const float (&score)[COLUMN
     }
 }
 
+/* The maxima of rows that have none yet, or are done with care; shift: they, or 0 of a row that has seen nothing. */
+template <int COLUMNS, int EACH>
+static __device__ __forceinline__ void flash_search(const float (&score)[COLUMNS / 2], struct flash_rows *rows,
+                                                    const float (&factor)[COLUMNS / 8 / EACH], float (&shift)[2],
+                                                    float (&correction)[2]) {
+    float largest[2][COLUMNS / 8 / EACH];
+    flash_largest<COLUMNS, EACH>(score, largest);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float maximum = -INFINITY;
+#pragma unroll
+        for (int b = 0; b < COLUMNS / 8 / EACH; b++) maximum = fmaxf(maximum, largest[half][b] * factor[b]);
+        shift[half] = flash_rise(rows, half, maximum, &correction[half]);
+        rows->sum[half] *= correction[half];
+    }
+    flash_settle(rows, correction);
+}
+
 /* flash_softmax where each block of keys has its scale. What leaves is multiplied as struct flash_scales says; the sums
    are not, and a maximum is one of scaled scores. */
 template <int COLUMNS>
@@ -88,21 +111,16 @@ static __device__ __forceinline__ void flash_softmax_scaled(float (&score)[COLUM
 #pragma unroll
     for (int b = 0; b < BLOCKS; b++) factor[b] = scaling->query * scales->key[b];
     scaling->value = scales->value;
-    float largest[2][BLOCKS];
-    flash_largest<COLUMNS, EACH>(score, largest);
+    float shift[2] = {rows->maximum[0], rows->maximum[1]}, sum[2] = {0, 0};
+    correction[0] = correction[1] = 1;
+    rows->changed = false;
+    if (!rows->settled) flash_search<COLUMNS, EACH>(score, rows, factor, shift, correction);
+    bool fit = true;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        float before = rows->maximum[half], maximum = before;
-#pragma unroll
-        for (int b = 0; b < BLOCKS; b++) maximum = fmaxf(maximum, largest[half][b] * factor[b]);
-        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
-        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 2));
-        float shift = maximum == -INFINITY ? 0 : maximum, sum = 0;
-        correction[half] = exp2_fast(before - shift);
-        rows->maximum[half] = maximum;
 #pragma unroll
         for (int b = 0; b < BLOCKS; b++) {
-            float own = scales->shift[b] - shift, part = 0;
+            float own = scales->shift[b] - shift[half], part = 0;
 #pragma unroll
             for (int i = b * EACH; i < (b + 1) * EACH; i++) {
 #pragma unroll
@@ -112,10 +130,14 @@ static __device__ __forceinline__ void flash_softmax_scaled(float (&score)[COLUM
                     part += *x;
                 }
             }
-            sum += part * scales->inverse[b];
+            fit &= part <= FLASH_E4M3_MAX;
+            sum[half] += part * scales->inverse[b];
         }
-        rows->sum[half] = rows->sum[half] * correction[half] + sum;
     }
+    rows->sum[0] += sum[0];
+    rows->sum[1] += sum[1];
+    if (!__all_sync(~0u, fit))
+        flash_outgrow<COLUMNS>(score, rows, 1 << FLASH_PROBABILITY_SHIFT, sum[0] + sum[1], correction);
 }
 
 /* Four numbers in a register, the first one low. */

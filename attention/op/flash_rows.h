@@ -6,10 +6,19 @@
 #include "flash.h"
 #include "flash_device.h"
 
-/* The running state of a thread's two rows: largest score, and sum of exponentials over its own columns. */
+/* The running state of a thread's two rows: what is taken off a score before its exponential, the largest one at first,
+   and the sum of exponentials over its own columns. The others are the same in all threads of a warp. */
 struct flash_rows {
     float maximum[2], sum[2];
+    bool settled; /* all rows have a maximum, which may stay while probabilities fit */
+    bool careful; /* it may not: the largest score of each key tile is searched for */
+    bool changed; /* earlier outputs are to be corrected */
+    bool failed;  /* probabilities were too large for fp32: the query tile has to be done again, with care */
 };
+
+/* Probabilities of 16 bits may sum up to so much in a thread's part of a key tile before the maximum rises: fp16 ends
+   at 2^16. And all to so much before they count as lost: what takes them back is a normal number. */
+static constexpr float FLASH_OUTGROWN = 0x1p14f, FLASH_LOST = 0x1p120f;
 
 #if WGMMA_BUILT
 /* -infinity where the mask forbids the pair; where: of the tile's entry. */
@@ -105,34 +114,92 @@ static __device__ __forceinline__ void flash_change(float (&score)[COLUMNS / 2],
                                 distance + (float)(i / 2 % 2 * 8 - i / 4 * 8 - i % 2));
 }
 
-/* Scores become exp2(factor * score - maximum); correction: what earlier sums and outputs are to be multiplied by. */
+/* The largest of a row, of what the threads of a quad hold. */
+static __device__ __forceinline__ float flash_quad_maximum(float maximum) {
+    maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
+    return fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 2));
+}
+
+/* Of a row that has seen nothing: -infinity - -infinity is not a number. */
+static __device__ __forceinline__ float flash_shift(float maximum) {
+    return maximum == -INFINITY ? 0 : maximum;
+}
+
+/* The row's maximum becomes that of what it has seen with `maximum`, which returns as what exponents are to be less;
+   correction: what earlier sums and outputs are to be multiplied by. */
+static __device__ __forceinline__ float flash_rise(struct flash_rows *rows, int half, float maximum,
+                                                   float *correction) {
+    float before = rows->maximum[half];
+    maximum = flash_quad_maximum(fmaxf(before, maximum));
+    rows->maximum[half] = maximum;
+    *correction = exp2_fast(before - flash_shift(maximum));
+    return flash_shift(maximum);
+}
+/* After that, of both rows. */
+static __device__ __forceinline__ void flash_settle(struct flash_rows *rows, const float (&correction)[2]) {
+    rows->settled = !rows->careful && __all_sync(~0u, fminf(rows->maximum[0], rows->maximum[1]) > -INFINITY);
+    rows->changed = !__all_sync(~0u, correction[0] == 1 && correction[1] == 1);
+}
+
+/* Probabilities that do not fit under the maximum that was kept, and sum up to `sum` in a thread: it rises until the
+   largest is `unit` at most, by powers of two, since the scores are gone. */
 template <int COLUMNS>
-static __device__ __forceinline__ void flash_softmax(float (&score)[COLUMNS / 2], struct flash_rows *rows, float factor,
-                                                     float (&correction)[2]) {
+static __device__ __forceinline__ void flash_outgrow(float (&probability)[COLUMNS / 2], struct flash_rows *rows,
+                                                     float unit, float sum, float (&correction)[2]) {
+    rows->failed |= !rows->careful && __any_sync(~0u, !(sum < FLASH_LOST));
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        float maximum = rows->maximum[half];
+        float most = unit, before = rows->maximum[half];
 #pragma unroll
         for (int block = 0; block < COLUMNS / 8; block++)
-            maximum = fmaxf(maximum, fmaxf(score[4 * block + 2 * half], score[4 * block + 2 * half + 1]));
-        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
-        maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 2));
-        /* a row that has seen nothing: -infinity - -infinity is not a number */
-        float shift = maximum == -INFINITY ? 0 : maximum * factor;
-        correction[half] = exp2_fast(rows->maximum[half] * factor - shift);
-        rows->maximum[half] = maximum;
-        float sum = 0;
+            most = fmaxf(most, fmaxf(probability[4 * block + 2 * half], probability[4 * block + 2 * half + 1]));
+        most = flash_quad_maximum(most);
+        float rise = ceilf(__log2f(most / unit)), scale = 1;
+        if (rise > 0) {
+            rows->maximum[half] = before + rise;
+            scale = exp2_fast(before - rows->maximum[half]);
+        }
 #pragma unroll
         for (int block = 0; block < COLUMNS / 8; block++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                float *x = &score[4 * block + 2 * half + i];
-                *x = exp2_fast(*x * factor - shift);
-                sum += *x;
-            }
+            probability[4 * block + 2 * half] *= scale;
+            probability[4 * block + 2 * half + 1] *= scale;
         }
-        rows->sum[half] = rows->sum[half] * correction[half] + sum;
+        rows->sum[half] *= scale;
+        correction[half] *= scale;
     }
+    rows->changed = true;
+}
+
+/* Scores become exp2(factor * score - maximum). KEEPS: a maximum that has been found stays, see struct flash_rows; else
+   it is always the largest score so far. */
+template <int COLUMNS, bool KEEPS>
+static __device__ __forceinline__ void flash_softmax(float (&score)[COLUMNS / 2], struct flash_rows *rows, float factor,
+                                                     float (&correction)[2]) {
+    float shift[2] = {rows->maximum[0], rows->maximum[1]};
+    rows->changed = !KEEPS;
+    if (KEEPS) correction[0] = correction[1] = 1;
+    if (!KEEPS || !rows->settled) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            float maximum = score[2 * half];
+#pragma unroll
+            for (int block = 0; block < COLUMNS / 8; block++)
+                maximum = fmaxf(maximum, fmaxf(score[4 * block + 2 * half], score[4 * block + 2 * half + 1]));
+            shift[half] = flash_rise(rows, half, maximum * factor, &correction[half]);
+            rows->sum[half] *= correction[half];
+        }
+        if (KEEPS) flash_settle(rows, correction);
+    }
+    float sum[2] = {0, 0};
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 2; i++) {
+        score[i] = exp2_fast(score[i] * factor - shift[i / 2 % 2]);
+        sum[i / 2 % 2] += score[i];
+    }
+    rows->sum[0] += sum[0];
+    rows->sum[1] += sum[1];
+    if (KEEPS && __any_sync(~0u, !(sum[0] + sum[1] <= FLASH_OUTGROWN)))
+        flash_outgrow<COLUMNS>(score, rows, 1, sum[0] + sum[1], correction);
 }
 
 /* 0, known only when the sums are: what waits for it comes after the softmax, some of which the compiler would otherwise
@@ -150,11 +217,11 @@ static __device__ __forceinline__ void flash_pack(uint32_t (&probability)[COLUMN
         probability[i / 4][i % 4] = pack_pair(score[2 * i], score[2 * i + 1], element());
 }
 
-/* Ends two rows: what their outputs are to be multiplied by; stores log_sum_exp. factor: of the maximum. */
+/* Ends two rows: what their outputs are to be multiplied by; stores log_sum_exp. */
 template <bool OPTIONS>
 static __device__ __forceinline__ void flash_finish(const struct flash_arguments *arguments,
                                                     const struct flash_rows *rows, struct mask_line line,
-                                                    int batch_head, int row, float factor, float (&inverse)[2]) {
+                                                    int batch_head, int row, float (&inverse)[2]) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int r = row + 8 * half;
@@ -167,7 +234,7 @@ static __device__ __forceinline__ void flash_finish(const struct flash_arguments
         if (OPTIONS) inverse[half] *= gate_of(&arguments->options, at);
         if (threadIdx.x % 4 == 0)
             arguments->log_sum_exp[at] =
-                sum > 0 ? (rows->maximum[half] * factor + __log2f(sum)) * (float)M_LN2 : -INFINITY;
+                sum > 0 ? (rows->maximum[half] + __log2f(sum)) * (float)M_LN2 : -INFINITY;
     }
 }
 

@@ -19,10 +19,11 @@
 enum { FLASH_VALUE_CHUNK = 64, FLASH_SCALES_MAX = 4 };
 
 /* The scales of one key tile, by blocks of ATTENTION_SCALE_BLOCK tokens. A probability p of block b leaves for the
-   product as p 2^FLASH_PROBABILITY_SHIFT value_b / value, value the largest scale of the head: at most 256 where e4m3
-   ends at 448, and 17 binades above its smallest number. So the output has one unit from the first key to the last;
-   with scales that are powers of two the probability of a key that stands alone stays exact. */
-enum { FLASH_PROBABILITY_SHIFT = 8 };
+   product as p 2^FLASH_PROBABILITY_SHIFT value_b / value, value the largest scale of the head. p is 1 for the largest
+   score of a row's first key tile, and up to 28 for those after it, before the maximum rises: e4m3 ends at 448, and its
+   smallest number is 13 binades below a p of 1. So the output has one unit from the first key to the last; with scales
+   that are powers of two the probability of a key that stands alone stays exact. */
+enum { FLASH_PROBABILITY_SHIFT = 4 };
 struct flash_scales {
     float key[FLASH_SCALES_MAX];
     float shift[FLASH_SCALES_MAX];   /* log2 of what probabilities are multiplied by */

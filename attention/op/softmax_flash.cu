@@ -8,6 +8,11 @@
      scores          query key^T, both operands in shared memory, issued for the next key tile ..
      output          .. just before the product with the values of the tile before, whose probabilities are in registers
      online softmax  of the next tile, while that product runs
+   A row's largest score is searched for in the first key tile in which the row sees something. That maximum stays:
+   what comes later may be above it, so that no exponential waits for the largest score of its tile, and no output is
+   corrected for it. Sums that are made anyway show when probabilities grow towards the end of their format; then the
+   maximum rises by a power of two, and what it has been taken off is corrected. Above 2^120 the scores are gone: the
+   block does the query tile again, with care, that is with a search in every key tile. Kernels with options always do.
    The host makes the list (flash_work.c): a plan of tiles (mask/tiles.h) by query tile, and the order. Where all lines
    of the plan are equally long, heads follow each other, so that the memory is asked at an even rate; else the dearest
    lines come first, within sections of heads whose keys and values fit in the second-level cache together. Masks that
@@ -23,7 +28,9 @@
    operation for each pair. The output is summed in the matrix units, which keep about 14 bits: 0.1 to 0.2 % of it are
    lost over 8k keys, 0.4 % over 16k at most, beside the 2.6 % that rounding a probability to e4m3 makes.
    Floor at head_dim 128, for 64 queries and 192 keys: 768 clocks of products (8192 FLOP a clock), and as many of
-   exponentials; other instructions 600 a warp. As in bf16, products and softmax take nearly the sum of their times.
+   exponentials; conversions to e4m3 take 200 more. Beside products of another warp every instruction is slower: an
+   exponential takes 10 clocks instead of 8, a conversion 7 instead of 4. As in bf16, products and softmax take nearly
+   the sum of their times.
 
    NOTES. What was tried, on an H200, bf16, 16k tokens, hidden 2048:
    - scores of the next query tile during the last values of this one (CONTINUE): +3 % at 512 keys, head_dim 128; at
@@ -32,10 +39,12 @@
      own: +10 % at 512 keys.
    - sections of few heads instead of longest first: +5 % for full masks at 512 .. 2k, -5 % for causal ones.
    - warpgroups taking turns at the tensor cores (named barriers): less than 1 % either way.
-   - rescaling the output only where a maximum has changed: nothing.
    - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -3 to -11 %
      from 4k.
    - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %; two and key tiles of 64: -19 %.
+   - maxima that stay (before: the largest score so far, output corrected in every tile): hoped for 4 %. Full and causal
+     masks, 8k: +6 to +12 %, most of it at head_dim 128; 2k: +3 to +10 %; 512: -1 to +7 %; gathered tiles +2 to +4 % at
+     8k. Before, a warpgroup took a key tile every 3200 clocks, of which the products of all take 2048.
    And with all masks at 8k tokens, 16 heads, head_dim 128:
    - work taken when the query tile before is nearly fetched, not when it starts: causal +3.5 %, its documents +14 %;
      taken four query tiles ahead: causal_blockwise -22 %.
@@ -51,7 +60,12 @@
    - a sixteenth or an eighth of the exponentials by polynomials: -9, -15 %; packing probabilities through fp16: -9 %.
    - values swizzled over 128 bytes instead of 64: nothing.
    - left out, to see what they cost: exponentials +22 %, largest scores +16 %, conversions to e4m3 nothing.
-   - largest scores by the integer maximum of three, which orders floats that are not negative: -3 %. */
+   - maxima that stay, so that a probability of 1 leaves as 16 instead of 256: +3 % (predicted 12 %), at head_dim 64 +9 %
+     and at 256 +10 %, for an output_error of 5.5 % as before, and of 4.2 instead of 4.1 % with outliers; short causal
+     lines -1 %. Sums of 8 instead of 16 to see what grows, a probability of 1 being 32: -3 %.
+   - and then: an eighth or a quarter of the exponentials by polynomials -5 and -4 %; sums held back behind the
+     exponentials of the next block, so that these follow each other at 8 clocks: -4 to -7 %; work taken early: nothing;
+     warpgroups taking turns: 0 to +2 %. Zeros as data make no difference, so that it is not power. */
 #include <cuda_runtime.h>
 #include <math.h>
 #include <stdio.h>

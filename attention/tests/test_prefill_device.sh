@@ -54,6 +54,11 @@ else
         has inputs,metric,value "outliers,output_error,0\.0[0-9]*"
     measure $device --variant flash --mask full --dtype fp8_e4m3 --seq 512 --data zeros
     expect "flash in fp8 is right of zeros" all_right
+    # scores that outgrow a row's first maximum, by so much that a query tile is done again, in every kernel
+    measure $device --variant flash --mask full,causal,fixed --dtype bf16,fp16,fp8_e4m3 --inputs peaks --seq 1000 \
+        --tokens 2k --hidden 768 --head-dim 64,96,128,192,256 --group 1
+    expect "flash is right where keys stand out" all_right
+    expect "flash has rows of keys that stand out" has inputs,dtype,head_dim,status "peaks,fp16,192,ok"
 fi
 measure $device --variant flash --mask full --dtype fp8_e4m3 --seq 512 --option soft_cap
 expect "options in fp8 are declined" all_skipped_for "no options in fp8"
