@@ -8,7 +8,8 @@
    Presets on a device hold two grids, of which covers below leaves what lies between. That of the FlashAttention papers
    (arXiv 2205.14135, 2307.08691, 2407.08608): 16k tokens in all, hidden 2048, masks full, causal and sliding. And, in
    full, that of LongCA-bench (arXiv 2510.17896): one sequence, 64 heads of 128 with 8 or 64 of keys, every mask at 1K
-   to 48K, masks that choose blocks at 16K to 128K, with 20, 50 and 80 % kept. quick has every mask and every option at one length.
+   to 48K, masks that choose blocks at 16K to 128K, with 20, 50 and 80 % kept. quick has every mask and every
+   option at one length.
 
    FLOPs: 4 * area * batch * heads * head_dim, area = pairs of query and key that the mask allows, counted exactly
    (causal: seq (seq + 1) / 2, not half the square); the softmax is not counted, nor that a clipped one multiplies query
