@@ -81,7 +81,7 @@ enum problem_inputs { PROBLEM_INPUTS_normal, PROBLEM_INPUTS_outliers, PROBLEM_IN
 #define PROBLEM_INPUTS                                                                                                 \
     .name = "inputs",                                                                                                  \
     .help = "operands: normal: N(0,1); outliers: N(0,1) + N(0,100) * Bernoulli(0.001), as arXiv 2407.08608 has them; " \
-            "peaks: N(0,1), but one in 256 of each 64 elements of keys times 48",                                      \
+            "peaks: N(0,1), but one in 256 of each 64 elements of keys times 32",                                      \
     .kind = AXIS_WORD, .words = problem_input_words
 
 /* The layers of the presets, which the programs share: those of the FlashAttention papers and, in full, of LongCA. */
@@ -107,7 +107,7 @@ RANDOM_INLINE double problem_element(uint64_t seed, uint64_t stream, uint64_t in
     if (inputs == PROBLEM_INPUTS_outliers && random_uniform(seed, stream + 100, index) < 0.001)
         value += 10 * random_normal(seed, stream + 200, index);
     bool key = inputs == PROBLEM_INPUTS_peaks && stream == STREAM_KEY;
-    if (key && random_uniform(seed, stream + 300, index / VECTOR) < 1 / 256.0) value *= 48;
+    if (key && random_uniform(seed, stream + 300, index / VECTOR) < 1 / 256.0) value *= 32;
     return value;
 }
 
