@@ -54,6 +54,17 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
     }
 }
 
+/* Exponentials become the next probabilities, where the product with those before them has ended. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_take_exponentials(struct flash_share<FLASH_ARGUMENTS> &share) {
+    flash_pack<element, TILE_KEYS>(share.probability, share.score);
+    if constexpr (flash_format<element>::SCALED) {
+        const struct flash_scales *scales = &share.barriers->scales[share.count % (2 * STAGES)];
+        if (flash_add_up_scaled<TILE_KEYS>(share.score, &share.rows, scales, share.correction))
+            flash_pack<element, TILE_KEYS>(share.probability, share.score);
+    }
+}
+
 /* SPARSE: ends a query tile; nothing for this warpgroup was in it: zeros. */
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_clear(struct flash_share<FLASH_ARGUMENTS> &share) {
@@ -148,7 +159,9 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
         if (BEGINS && ENDS_LATE) flash_turn(share, done);
         wgmma_wait<1>();
         flash_take_scores(share, entry, last, BEGINS ? unused : share.correction);
-        barrier_wait(&barriers->value_full[share.stage], phase ^ flash_never(&share.rows));
+        if constexpr (flash_format<element>::SCALED) wgmma_hold(share.score); /* as flash_never: no sums are there yet */
+        barrier_wait(&barriers->value_full[share.stage],
+                     flash_format<element>::SCALED ? phase : phase ^ flash_never(&share.rows));
         wgmma_wait<0>();
     }
     wgmma_hold(share.output);
@@ -158,11 +171,12 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
     }
     flash_warp_arrive(&barriers->value_empty[previous]);
     if constexpr (!BEGINS) {
+        if constexpr (flash_format<element>::SCALED) flash_take_exponentials(share);
         if (share.rows.changed) {
 #pragma unroll
             for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] *= share.correction[i / 2 % 2];
         }
-        flash_pack<element, TILE_KEYS>(share.probability, share.score);
+        if constexpr (!flash_format<element>::SCALED) flash_take_exponentials(share);
     }
 }
 
@@ -179,7 +193,7 @@ static __device__ __forceinline__ void flash_begin(struct flash_share<FLASH_ARGU
     flash_look_ahead(share, at, last);
     flash_multiply_halves(share);
     flash_take_scores(share, entry, last, share.correction);
-    flash_pack<element, TILE_KEYS>(share.probability, share.score);
+    flash_take_exponentials(share);
     barrier_wait(&share.barriers->value_full[share.stage], phase);
 }
 
@@ -273,7 +287,7 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
         flash_end(share, &done.work, output, done_slot);
         if (!work) return;
         if (CONTINUE) {
-            flash_pack<element, TILE_KEYS>(share.probability, share.score);
+            flash_take_exponentials(share);
         } else {
             flash_start(share, work->first_query, work->batch_head, done.next_careful);
             barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);

@@ -99,8 +99,8 @@ static __device__ __forceinline__ void flash_search(const float (&score)[COLUMNS
     flash_settle(rows, correction);
 }
 
-/* flash_softmax where each block of keys has its scale. What leaves is multiplied as struct flash_scales says; the sums
-   are not, and a maximum is one of scaled scores. */
+/* flash_softmax where each block of keys has its scale, but for the sums. What leaves is multiplied as struct
+   flash_scales says; the sums will not be, and a maximum is one of scaled scores. */
 template <int COLUMNS>
 static __device__ __forceinline__ void flash_softmax_scaled(float (&score)[COLUMNS / 2], struct flash_rows *rows,
                                                             const struct flash_scales *scales,
@@ -111,33 +111,51 @@ static __device__ __forceinline__ void flash_softmax_scaled(float (&score)[COLUM
 #pragma unroll
     for (int b = 0; b < BLOCKS; b++) factor[b] = scaling->query * scales->key[b];
     scaling->value = scales->value;
-    float shift[2] = {rows->maximum[0], rows->maximum[1]}, sum[2] = {0, 0};
+    float shift[2] = {rows->maximum[0], rows->maximum[1]};
     correction[0] = correction[1] = 1;
     rows->changed = false;
     if (!rows->settled) flash_search<COLUMNS, EACH>(score, rows, factor, shift, correction);
-    bool fit = true;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
 #pragma unroll
         for (int b = 0; b < BLOCKS; b++) {
-            float own = scales->shift[b] - shift[half], part = 0;
+            float own = scales->shift[b] - shift[half];
 #pragma unroll
             for (int i = b * EACH; i < (b + 1) * EACH; i++) {
 #pragma unroll
                 for (int j = 0; j < 2; j++) {
                     float *x = &score[4 * i + 2 * half + j];
                     *x = exp2_fast(*x * factor[b] + own);
-                    part += *x;
                 }
             }
-            fit &= part <= FLASH_E4M3_MAX;
-            sum[half] += part * scales->inverse[b];
+        }
+    }
+}
+
+/* Adds them up, beside which they are packed: in flash_softmax_scaled the compiler would wait for each exponential, with
+   only two of them on their way. true: they did not fit, and have changed. */
+template <int COLUMNS>
+static __device__ __forceinline__ bool flash_add_up_scaled(float (&probability)[COLUMNS / 2], struct flash_rows *rows,
+                                                           const struct flash_scales *scales, float (&correction)[2]) {
+    constexpr int BLOCKS = COLUMNS / ATTENTION_SCALE_BLOCK, EACH = COLUMNS / 2 / BLOCKS;
+    bool fit = true;
+    float sum[2] = {0, 0};
+#pragma unroll
+    for (int b = 0; b < BLOCKS; b++) {
+        float part[2] = {0, 0};
+#pragma unroll
+        for (int i = b * EACH; i < (b + 1) * EACH; i++) part[i / 2 % 2] += probability[i];
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            fit &= part[half] <= FLASH_E4M3_MAX;
+            sum[half] += part[half] * scales->inverse[b];
         }
     }
     rows->sum[0] += sum[0];
     rows->sum[1] += sum[1];
-    if (!__all_sync(~0u, fit))
-        flash_outgrow<COLUMNS>(score, rows, 1 << FLASH_PROBABILITY_SHIFT, sum[0] + sum[1], correction);
+    if (__all_sync(~0u, fit)) return false;
+    flash_outgrow<COLUMNS>(probability, rows, 1 << FLASH_PROBABILITY_SHIFT, sum[0] + sum[1], correction);
+    return true;
 }
 
 /* Four numbers in a register, the first one low. */

@@ -202,8 +202,8 @@ static __device__ __forceinline__ void flash_softmax(float (&score)[COLUMNS / 2]
         flash_outgrow<COLUMNS>(score, rows, 1, sum[0] + sum[1], correction);
 }
 
-/* 0, known only when the sums are: what waits for it comes after the softmax, some of which the compiler would otherwise
-   put behind the wait for the product that it is to overlap. (No arithmetic makes a NaN with all bits set.) */
+/* 0, known only when the sums are: what waits for it comes after the softmax, some of which the compiler would
+   otherwise put behind the wait for the product that it is to overlap. (No arithmetic makes a NaN with all bits set.) */
 static __device__ __forceinline__ unsigned flash_never(const struct flash_rows *rows) {
     return (__float_as_uint(rows->sum[0]) & __float_as_uint(rows->sum[1])) == ~0u;
 }
