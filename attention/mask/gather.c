@@ -1,5 +1,5 @@
 /* gather.c: plans of tiles whose keys are gathered, and whose queries may stand apart, for masks that scatter what they
-   allow: see mask_tiles_gather in tiles.h.
+   allow: see mask_tiles_gather and mask_tiles_split in tiles.h.
 
    Line after line: the keys that any of its rows sees are covered with runs, first with plain ones that are mostly
    seen, then with stepped ones, then with plain ones for the rest; every key belongs to one run. What each row sees of
@@ -23,8 +23,9 @@ struct run {
 struct gather {
     const struct mask *mask;
     int64_t tile_queries, tile_keys, step, head;
-    struct mask_line *line;
-    int64_t line_count, line_room;
+    enum mask_part part;    /* of the line under way */
+    struct mask_line *line; /* two halves each */
+    int64_t line_count, line_room, joins_from;
     struct mask_range *range; /* of one row */
     uint8_t *needed;          /* a byte a key: seen by any row of the line, and in no run yet */
     int32_t *place;           /* of a key: slot * RUN + number in the run */
@@ -50,15 +51,39 @@ static void *grow(struct gather *gather, void *list, int64_t *room, int64_t coun
     return moved;
 }
 
+static void put_line(struct gather *gather, struct mask_line first, struct mask_line second) {
+    gather->line = grow(gather, gather->line, &gather->line_room, gather->line_count, 2 * sizeof(*gather->line));
+    if (gather->failed) return;
+    gather->line[2 * gather->line_count] = first;
+    gather->line[2 * gather->line_count++ + 1] = second;
+}
+
 /* Queries first, first + step, .. in lines of a tile each. */
 static void add_lines(struct gather *gather, int64_t first, int64_t step, int64_t count) {
-    for (int64_t done = 0; done < count && !gather->failed; done += gather->tile_queries) {
-        gather->line = grow(gather, gather->line, &gather->line_room, gather->line_count, sizeof(*gather->line));
-        if (gather->failed) return;
+    for (int64_t done = 0; done < count; done += gather->tile_queries) {
         int64_t rows = mask_least(gather->tile_queries, count - done);
-        gather->line[gather->line_count++] = (struct mask_line){(int32_t)(first + done * step), (int32_t)step,
-                                                                (int32_t)rows};
+        struct mask_line line = {(int32_t)(first + done * step), (int32_t)step, (int32_t)rows};
+        put_line(gather, line, line);
     }
+}
+
+/* All queries, those `step` apart one after another: each half of a line has such ones alone, two halves may have
+   different ones. */
+static void add_classes(struct gather *gather, int64_t step) {
+    int64_t half = gather->tile_queries / 2, queries = gather->mask->queries;
+    struct mask_line before = {0, 0, 0};
+    for (int64_t residue = 0; residue < mask_least(step, queries); residue++)
+        for (int64_t first = residue; first < queries; first += half * step) {
+            int64_t rows = mask_least(half, (queries - first + step - 1) / step);
+            if (before.count == 0) {
+                before = (struct mask_line){(int32_t)first, (int32_t)step, (int32_t)rows};
+                continue;
+            }
+            put_line(gather, before,
+                     (struct mask_line){(int32_t)(first - half * step), (int32_t)step, (int32_t)(half + rows)});
+            before.count = 0;
+        }
+    if (before.count > 0) put_line(gather, before, before);
 }
 
 /* Queries that see alike stand in one line: those of a dilated band by their residue, global tokens by themselves. */
@@ -85,13 +110,21 @@ static int64_t step_of(const struct mask *mask) {
     return 1;
 }
 
-static int64_t query_of(const struct mask_line *line, int64_t row) {
-    return line->first + line->step * row;
+/* Which half of a line has the row. */
+static int half_of(const struct gather *gather, int64_t row) {
+    return row >= gather->tile_queries / 2;
+}
+
+/* What a row sees, into gather->range; nothing where there is no query. */
+static int64_t look_along(struct gather *gather, const struct mask_line *line, int64_t row) {
+    line += half_of(gather, row);
+    if (row >= line->count) return 0;
+    return mask_part_row(gather->mask, gather->part, gather->head, line->first + line->step * row, gather->range);
 }
 
 static void find_needed(struct gather *gather, const struct mask_line *line) {
-    for (int64_t row = 0; row < line->count; row++) {
-        int64_t count = mask_row(gather->mask, gather->head, query_of(line, row), gather->range);
+    for (int64_t row = 0; row < gather->tile_queries; row++) {
+        int64_t count = look_along(gather, line, row);
         for (int64_t i = 0; i < count; i++)
             memset(gather->needed + gather->range[i].begin, 1,
                    (size_t)(gather->range[i].end - gather->range[i].begin));
@@ -100,9 +133,8 @@ static void find_needed(struct gather *gather, const struct mask_line *line) {
 
 /* The run from `first` on, if it holds at least `least` keys that are needed and in no run yet. */
 static void try_run(struct gather *gather, int64_t first, int64_t step, int64_t least) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < RUN; i++)
-        count += first + i * step < gather->mask->keys && gather->needed[first + i * step];
+    int64_t count = 0, end = gather->mask->keys / step * step;
+    for (int64_t i = 0; i < RUN && first + i * step < end; i++) count += gather->needed[first + i * step];
     if (count < least) return;
     gather->run = grow(gather, gather->run, &gather->run_room, gather->run_count, sizeof(*gather->run));
     if (gather->failed) return;
@@ -110,7 +142,7 @@ static void try_run(struct gather *gather, int64_t first, int64_t step, int64_t 
     gather->run[slot] = (struct run){.first = (int32_t)first, .step = (int32_t)step, .slot = slot};
     for (int64_t i = 0; i < RUN; i++) {
         int64_t key = first + i * step;
-        if (key >= gather->mask->keys || !gather->needed[key]) continue;
+        if (key >= end || !gather->needed[key]) continue;
         gather->place[key] = (int32_t)(slot * RUN + i);
         gather->needed[key] = 0;
     }
@@ -118,12 +150,11 @@ static void try_run(struct gather *gather, int64_t first, int64_t step, int64_t 
 
 /* Afterwards nothing is needed any more, and every key that was has its place. */
 static void cover(struct gather *gather) {
-    int64_t keys = gather->mask->keys, step = gather->step;
+    int64_t keys = gather->mask->keys, step = gather->part == MASK_TOGETHER ? 1 : gather->step;
     gather->run_count = 0;
     for (int64_t first = 0; first < keys && step > 1; first += RUN) try_run(gather, first, 1, MOSTLY);
     for (int64_t residue = 0; residue < step && step > 1; residue++)
-        for (int64_t first = residue; first + (RUN - 1) * step < keys; first += RUN * step)
-            try_run(gather, first, step, 2);
+        for (int64_t first = residue; first < keys; first += RUN * step) try_run(gather, first, step, 2);
     for (int64_t first = 0; first < keys; first += RUN) try_run(gather, first, 1, 1);
 }
 
@@ -134,9 +165,9 @@ static void look(struct gather *gather, const struct mask_line *line) {
         gather->seen = grow(gather, gather->seen, &gather->seen_room, gather->seen_room, 1);
     if (gather->failed) return;
     memset(gather->seen, 0, (size_t)(runs * gather->tile_queries));
-    for (int64_t row = 0; row < line->count; row++) {
+    for (int64_t row = 0; row < gather->tile_queries; row++) {
         uint8_t *seen = gather->seen + row * runs;
-        int64_t count = mask_row(gather->mask, gather->head, query_of(line, row), gather->range);
+        int64_t count = look_along(gather, line, row);
         for (int64_t i = 0; i < count; i++)
             for (int64_t key = gather->range[i].begin; key < gather->range[i].end;) {
                 int32_t place = gather->place[key];
@@ -154,13 +185,13 @@ static void look(struct gather *gather, const struct mask_line *line) {
 }
 
 static void judge(struct gather *gather, const struct mask_line *line) {
-    int64_t runs = gather->run_count, half = gather->tile_queries / 2;
+    int64_t runs = gather->run_count;
     for (int64_t i = 0; i < runs; i++) gather->run[i].full = true;
-    for (int64_t row = 0; row < line->count; row++)
-        for (int64_t i = 0; i < runs; i++) {
+    for (int64_t row = 0; row < gather->tile_queries; row++)
+        for (int64_t i = 0; i < runs && row < line[half_of(gather, row)].count; i++) {
             uint8_t seen = gather->seen[row * runs + i];
             gather->run[i].full &= seen == 0xff;
-            if (seen) gather->run[i].half |= row >= half ? 2 : 1;
+            if (seen) gather->run[i].half |= 1 << half_of(gather, row);
         }
 }
 
@@ -204,22 +235,22 @@ static void arrange(struct gather *gather) {
 }
 
 /* The picture of the tile whose first run is order[at]; returns its parts. */
-static unsigned picture(struct gather *gather, const struct mask_line *line, int64_t at, int64_t count) {
+static unsigned picture(struct gather *gather, int64_t at, int64_t count) {
     int64_t words = mask_tile_words(gather->tile_keys), runs = gather->run_count;
     unsigned parts = 0;
     memset(gather->bits, 0, (size_t)(gather->tile_queries * words) * sizeof(uint32_t));
-    for (int64_t row = 0; row < line->count; row++)
+    for (int64_t row = 0; row < gather->tile_queries; row++)
         for (int64_t i = 0; i < count; i++) {
             int32_t slot = gather->order[at + i].slot;
             uint32_t seen = slot < 0 ? 0 : gather->seen[row * runs + slot];
             if (!seen) continue;
             gather->bits[row * words + i * RUN / 32] |= seen << i * RUN % 32;
-            parts |= 1u << (2 * (row >= gather->tile_queries / 2) + (i * RUN >= gather->tile_keys / 2));
+            parts |= 1u << (2 * half_of(gather, row) + (i * RUN >= gather->tile_keys / 2));
         }
     return parts;
 }
 
-static void add_tile(struct gather *gather, const struct mask_line *line, int64_t at) {
+static void add_tile(struct gather *gather, int64_t at) {
     int64_t most = gather->tile_keys / RUN, count = mask_least(most, gather->order_count - at);
     int64_t old = gather->entry_room;
     gather->entry = grow(gather, gather->entry, &gather->entry_room, gather->entry_count, sizeof(*gather->entry));
@@ -243,7 +274,7 @@ static void add_tile(struct gather *gather, const struct mask_line *line, int64_
         full &= run[i].full;
         together &= run[i].step == 1 && run[i].first == run[0].first + i * RUN;
     }
-    unsigned parts = picture(gather, line, at, count);
+    unsigned parts = picture(gather, at, count);
     int64_t index = full ? 0 : tile_pool_find(&gather->pool, gather->bits);
     gather->failed |= index < 0 || index >= INT64_C(1) << (32 - MASK_TILE_INDEX_AT);
     gather->full_count += full;
@@ -261,21 +292,32 @@ static void add_line(struct gather *gather, const struct mask_line *line) {
     judge(gather, line);
     arrange(gather);
     for (int64_t at = 0; at < gather->order_count && !gather->failed; at += gather->tile_keys / RUN)
-        add_tile(gather, line, at);
+        add_tile(gather, at);
 }
 
-static struct mask_tiles *build(struct gather *gather) {
-    const struct mask *mask = gather->mask;
-    int64_t heads = mask_most(1, mask->heads), lines = gather->line_count;
-    int32_t *begin = calloc((size_t)(heads * lines + 1), sizeof(*begin));
-    struct tile_pool none = {.item_bytes = sizeof(struct mask_tile_range)};
-    if (!begin) return NULL;
-    for (gather->head = 0; gather->head < heads; gather->head++)
-        for (int64_t i = 0; i < lines && !gather->failed; i++) {
-            add_line(gather, &gather->line[i]);
-            begin[gather->head * lines + i + 1] = (int32_t)gather->entry_count;
+/* All lines of one head. What the second part has no keys for needs no line there; the first part needs all of them:
+   false. */
+static bool add_head(struct gather *gather, int32_t *begin) {
+    bool split = gather->joins_from < gather->line_count;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < gather->line_count && !gather->failed; i++) {
+        int64_t entries = gather->entry_count;
+        if (split) gather->part = i < gather->joins_from ? MASK_TOGETHER : MASK_APART;
+        add_line(gather, &gather->line[2 * i]);
+        if (split && entries == gather->entry_count) {
+            if (i < gather->joins_from) return false;
+            continue;
         }
-    struct tile_parts parts = {.mask = mask,
+        memmove(&gather->line[2 * kept], &gather->line[2 * i], 2 * sizeof(*gather->line));
+        begin[++kept] = (int32_t)gather->entry_count;
+    }
+    gather->line_count = kept;
+    return !gather->failed;
+}
+
+static struct mask_tiles *pack(struct gather *gather, const int32_t *begin) {
+    struct tile_pool none = {.item_bytes = sizeof(struct mask_tile_range)};
+    struct tile_parts parts = {.mask = gather->mask,
                                .tile_queries = gather->tile_queries,
                                .tile_keys = gather->tile_keys,
                                .walk = MASK_BY_QUERY,
@@ -285,31 +327,48 @@ static struct mask_tiles *build(struct gather *gather) {
                                .ranges = &none,
                                .bits = &gather->pool,
                                .step = gather->step,
-                               .lines = lines,
+                               .lines = gather->line_count,
+                               .joins_from = gather->joins_from,
                                .line = gather->line,
                                .run = gather->entry_run};
-    struct mask_tiles *tiles = gather->failed ? NULL : tile_parts_pack(&parts);
-    free(begin);
+    return tile_parts_pack(&parts);
+}
+
+/* The plan of lines that have been listed; joins_from: line_count where there is one part. */
+static struct mask_tiles *build(struct gather *gather) {
+    int64_t heads = mask_most(1, gather->mask->heads);
+    size_t words = (size_t)(gather->tile_queries * mask_tile_words(gather->tile_keys));
+    int32_t *begin = calloc((size_t)(heads * gather->line_count + 1), sizeof(*begin));
+    gather->range = malloc((size_t)mask_row_room(gather->mask) * sizeof(*gather->range));
+    gather->needed = calloc((size_t)gather->mask->keys, 1);
+    gather->place = calloc((size_t)gather->mask->keys, sizeof(*gather->place));
+    gather->bits = malloc(words * sizeof(*gather->bits));
+    gather->pool.item_bytes = words * sizeof(*gather->bits);
+    gather->failed |= !begin || !gather->range || !gather->needed || !gather->place || !gather->bits;
+    bool done = !gather->failed;
+    for (gather->head = 0; gather->head < heads && done; gather->head++)
+        done = add_head(gather, begin + gather->head * gather->line_count);
+    struct mask_tiles *tiles = done ? pack(gather, begin) : NULL;
+    free(begin), free(gather->line), free(gather->range), free(gather->needed), free(gather->place);
+    free(gather->run), free(gather->order), free(gather->seen);
+    free(gather->bits), free(gather->entry), free(gather->entry_run);
+    tile_pool_free(&gather->pool);
     return tiles;
 }
 
 struct mask_tiles *mask_tiles_gather(const struct mask *mask, int64_t tile_queries, int64_t tile_keys) {
-    size_t words = (size_t)(tile_queries * mask_tile_words(tile_keys));
-    struct gather gather = {.mask = mask,
-                            .tile_queries = tile_queries,
-                            .tile_keys = tile_keys,
-                            .step = step_of(mask),
-                            .range = malloc((size_t)mask_row_room(mask) * sizeof(struct mask_range)),
-                            .needed = calloc((size_t)mask->keys, 1),
-                            .place = calloc((size_t)mask->keys, sizeof(int32_t)),
-                            .bits = malloc(words * sizeof(uint32_t)),
-                            .pool = {.item_bytes = words * sizeof(uint32_t)}};
-    struct mask_tiles *tiles = NULL;
+    struct gather gather = {.mask = mask, .tile_queries = tile_queries, .tile_keys = tile_keys, .step = step_of(mask)};
     list_lines(&gather);
-    if (gather.range && gather.needed && gather.place && gather.bits && !gather.failed) tiles = build(&gather);
-    free(gather.line), free(gather.range), free(gather.needed), free(gather.place);
-    free(gather.run), free(gather.order), free(gather.seen);
-    free(gather.bits), free(gather.entry), free(gather.entry_run);
-    tile_pool_free(&gather.pool);
-    return tiles;
+    gather.joins_from = gather.line_count;
+    return build(&gather);
+}
+
+struct mask_tiles *mask_tiles_split(const struct mask *mask, int64_t tile_queries, int64_t tile_keys) {
+    int64_t stride = mask_stride(mask);
+    struct gather gather = {.mask = mask, .tile_queries = tile_queries, .tile_keys = tile_keys, .step = stride};
+    if (stride < 2 || stride >= mask->keys || mask->heads > 1 || tile_queries % 2 != 0) return NULL;
+    add_lines(&gather, 0, 1, mask->queries);
+    gather.joins_from = gather.line_count;
+    add_classes(&gather, stride);
+    return build(&gather);
 }

@@ -145,8 +145,13 @@ bool mask_allows(const struct mask *mask, int64_t head, int64_t query, int64_t k
     return mask_grid_allows(mask, head, query, key) || mask_static_allows(mask, query, key);
 }
 
+/* Of keys that a stride cuts out of a row. */
+static int64_t stride_room(const struct mask *mask) {
+    return mask_stride(mask) > 1 ? mask->keys / mask_stride(mask) + 1 : 0;
+}
+
 int64_t mask_row_room(const struct mask *mask) {
-    return mask->piece_count + mask->grid.key_blocks;
+    return mask->piece_count + mask->grid.key_blocks + stride_room(mask);
 }
 
 static int by_begin(const void *a, const void *b) {
@@ -175,4 +180,38 @@ int64_t mask_row(const struct mask *mask, int64_t head, int64_t query, struct ma
         else
             range[++joined] = range[i];
     return count > 0 ? joined + 1 : 0;
+}
+
+/* The first key from `begin` on that stands a multiple of the stride from the position, which may be negative. */
+static int64_t first_in_stride(int64_t begin, int64_t position, int64_t stride) {
+    int64_t remainder = (position - begin) % stride;
+    return begin + remainder + (remainder < 0 ? stride : 0);
+}
+
+/* A row without what stands apart. The whole row is read from behind the room that cutting it may take. */
+static int64_t row_together(const struct mask *mask, int64_t head, int64_t query, struct mask_range *range) {
+    int64_t stride = mask_stride(mask), position = query + mask->keys - mask->queries, count = 0;
+    const struct mask_range *whole = range + stride_room(mask);
+    int64_t ranges = mask_row(mask, head, query, range + stride_room(mask));
+    for (int64_t i = 0; i < ranges; i++) {
+        struct mask_range rest = whole[i];
+        for (int64_t key = first_in_stride(rest.begin, position, stride); key < rest.end; key += stride) {
+            if (key == position) continue;
+            if (rest.begin < key) range[count++] = (struct mask_range){rest.begin, key};
+            rest.begin = key + 1;
+        }
+        if (rest.begin < rest.end) range[count++] = rest;
+    }
+    return count;
+}
+
+int64_t mask_part_row(const struct mask *mask, enum mask_part part, int64_t head, int64_t query,
+                      struct mask_range *range) {
+    int64_t stride = mask_stride(mask), position = query + mask->keys - mask->queries, count = 0;
+    if (part == MASK_WHOLE) return mask_row(mask, head, query, range);
+    if (part == MASK_TOGETHER) return row_together(mask, head, query, range);
+    for (int64_t key = first_in_stride(0, position, stride); key < mask->keys; key += stride)
+        if (key != position && mask_allows(mask, head, query, key))
+            range[count++] = (struct mask_range){key, key + 1};
+    return count;
 }

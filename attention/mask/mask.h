@@ -110,6 +110,15 @@ bool mask_allows(const struct mask *mask, int64_t head, int64_t query, int64_t k
 int64_t mask_row(const struct mask *mask, int64_t head, int64_t query, struct mask_range *range);
 int64_t mask_row_room(const struct mask *mask);
 
+/* Masks that keep single keys all over a row, one every `stride` positions, beside others that stand together: the
+   stride; 1: not such a mask. What a query sees then has two parts: keys that stand a multiple of the stride from the
+   query, but not where it stands, and all others. */
+enum mask_part { MASK_WHOLE, MASK_TOGETHER, MASK_APART };
+int64_t mask_stride(const struct mask *mask);
+/* mask_row of one part; parts are asked of masks with a stride. */
+int64_t mask_part_row(const struct mask *mask, enum mask_part part, int64_t head, int64_t query,
+                      struct mask_range *range);
+
 /* The keys that one query sees through a piece; empty where the piece does not hold the query. */
 MASK_INLINE struct mask_range mask_piece_row(const struct mask_piece *piece, int64_t query) {
     struct mask_range range = {piece->key_begin, piece->key_end};

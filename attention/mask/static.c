@@ -106,6 +106,11 @@ static int64_t grid_side(const struct mask *mask) {
     return mask_most(1, llround(sqrt((double)mask->keys)));
 }
 
+int64_t mask_stride(const struct mask *mask) {
+    if (mask->name == MASK_strided) return mask->recipe.stride;
+    return mask->name == MASK_axial ? grid_side(mask) : 1;
+}
+
 static void add_axial(struct mask_pieces *pieces, const struct mask *mask) {
     int64_t side = grid_side(mask), keys = mask->keys;
     for (int64_t row = 0; row < keys; row += side) add_rectangle(pieces, mask, row, row + side, row, row + side);

@@ -117,6 +117,9 @@ struct mask_tiles *tile_parts_pack(const struct tile_parts *parts) {
                                .heads = (int32_t)heads,
                                .lines = (int32_t)(by_query ? query_tiles : key_tiles),
                                .step = (int32_t)parts->step,
+                               .joins_from = (int32_t)(gathered   ? parts->joins_from
+                                                       : by_query ? query_tiles
+                                                                  : key_tiles),
                                .entry_count = parts->begin[heads * query_tiles],
                                .full_count = (int32_t)parts->full_count,
                                .range_count = (int32_t)parts->ranges->count,
@@ -124,7 +127,7 @@ struct mask_tiles *tile_parts_pack(const struct tile_parts *parts) {
     uint64_t lines = (uint64_t)heads * (uint64_t)tiles.lines, entries = (uint64_t)tiles.entry_count;
     size_t range_bytes = (size_t)parts->ranges->count * parts->ranges->item_bytes;
     size_t bits_bytes = (size_t)parts->bits->count * parts->bits->item_bytes;
-    size_t line_bytes = gathered ? (size_t)parts->lines * sizeof(struct mask_line) : 0;
+    size_t line_bytes = gathered ? (size_t)parts->lines * 2 * sizeof(struct mask_line) : 0;
     size_t run_bytes = gathered ? (size_t)tiles.entry_count * (size_t)(parts->tile_keys / MASK_TILE_RUN) * 4 : 0;
     reserve(&tiles, sizeof(tiles));
     tiles.begin_at = reserve(&tiles, (lines + 1) * sizeof(int32_t));

@@ -26,7 +26,7 @@ struct tile_parts {
     const struct mask_tile *entry;
     int64_t full_count;
     const struct tile_pool *ranges, *bits;
-    int64_t step, lines; /* of gathered tiles, as those of struct mask_tiles; lines of one head */
+    int64_t step, lines, joins_from; /* of gathered tiles, as those of struct mask_tiles; lines of one head */
     const struct mask_line *line;
     const int32_t *run;
 };

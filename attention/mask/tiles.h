@@ -26,11 +26,16 @@
    `order` holds the lines by falling number of entries, for a queue that starts with the longest.
 
    mask_tiles_gather makes a plan by query with `step` > 0, whose tiles are gathered for masks that scatter what they
-   allow. The rows of a line are the queries first + step r of line[l], r < count; every query is in one line. The keys
-   of entry e are tile_keys / 8 runs of eight: run[e][..] = first, first + 1, ..; or where it is negative ~first,
-   ~first + step, .. with the plan's step; run[e] = keys holds nothing. `tile` is the first key if the runs that hold something
-   follow one another, else -1. All lies within the tokens or, in plain runs, beyond the last. Forms, parts, bits and
-   order are as above.
+   allow. A line has two halves, line[2 l + h]: row r of half h, h = r >= tile_queries / 2, is the query first + step r,
+   where r < count; every query is in one line. The keys of entry e are tile_keys / 8 runs of eight: run[e][..] = first,
+   first + 1, ..; or where it is negative ~first, ~first + step, .. with the plan's step; run[e] = keys holds nothing.
+   `tile` is the first key if the runs that hold something follow one another, else -1. Plain runs may reach beyond the
+   last key, stepped ones beyond the last multiple of step, and hold nothing there. Forms, parts, bits and order are as
+   above.
+
+   mask_tiles_split makes such a plan for masks with a stride, in two parts (mask.h): the lines before joins_from have
+   what stands together, the others, whose queries are step = stride apart, what stands apart. Every query is in one
+   line of the first part, and in at most one of the second, whose results join those of the first. No line is empty.
 
    A tile that several pieces touch is one entry, full if together they fill it. Forms, bits and ranges are by row and
    key in both walks. Building costs O(pieces x tiles they touch). */
@@ -55,7 +60,7 @@ struct mask_tile {
 struct mask_tile_range { /* 16 bytes, one vector load */
     int16_t row_begin, row_end, low, low_slope, high, high_slope, unused[2];
 };
-struct mask_line {
+struct mask_line { /* of half the rows */
     int32_t first, step, count;
 };
 struct mask_tiles {
@@ -66,6 +71,7 @@ struct mask_tiles {
     int32_t heads;                   /* of the mask: 1 or those of its grid */
     int32_t lines;                   /* tiles of queries, or of keys, of one head */
     int32_t step;                    /* of gathered tiles; 0: a plan of plain ones */
+    int32_t joins_from;              /* lines from this one on are a second part; = lines: there is none */
     int32_t entry_count, full_count, range_count, bits_count;
     uint64_t begin_at, entry_at, range_at, bits_at, order_at, line_at, run_at; /* bytes from here, multiples of 16 */
 };
@@ -76,6 +82,9 @@ struct mask_tiles *mask_tiles_new(const struct mask *mask, int64_t tile_queries,
                                   enum mask_walk walk);
 /* The same by query with gathered tiles; tile_keys: a multiple of 32. Costs O(pairs / 8). */
 struct mask_tiles *mask_tiles_gather(const struct mask *mask, int64_t tile_queries, int64_t tile_keys);
+/* The same in two parts; tile_queries: even. NULL also: the mask has no stride, or too few tokens for it, or a line of
+   the first part would be empty. */
+struct mask_tiles *mask_tiles_split(const struct mask *mask, int64_t tile_queries, int64_t tile_keys);
 /* A copy on the current device, for cudaFree through mask_tiles_device_free; only with CUDA. NULL: a reason
    (REASON_SIZE bytes). Allocates and synchronizes: for an operator's prepare. */
 struct mask_tiles *mask_tiles_to_device(const struct mask_tiles *tiles, char *reason);
@@ -100,7 +109,7 @@ MASK_INLINE const uint32_t *mask_tiles_bits(const struct mask_tiles *tiles) {
 MASK_INLINE const int32_t *mask_tiles_order(const struct mask_tiles *tiles) { /* heads * lines */
     return (const int32_t *)((const char *)tiles + tiles->order_at);
 }
-MASK_INLINE const struct mask_line *mask_tiles_line(const struct mask_tiles *tiles) { /* lines, where step > 0 */
+MASK_INLINE const struct mask_line *mask_tiles_line(const struct mask_tiles *tiles) { /* 2 * lines, where step > 0 */
     return (const struct mask_line *)((const char *)tiles + tiles->line_at);
 }
 MASK_INLINE const int32_t *mask_tiles_run(const struct mask_tiles *tiles) { /* entry_count * tile_keys / 8, likewise */

@@ -31,16 +31,22 @@ struct flash_arguments {
     const struct mask_tile *entry;
     const struct mask_tile_range *range;
     const uint32_t *bits;
-    unsigned *taken; /* two numbers: tiles taken beyond the first of each block; blocks that have ended */
+    unsigned *taken; /* query tiles taken, but for the first of each block where there are not two parts; blocks that
+                        take no more; blocks that have ended, where there are two parts */
     int work_count, queries, heads, group;
     float factor; /* scale / log 2 */
     struct score_options options;
-    /* Gathered plans: step > 0; else not used. query_stepped: as boxes' maps, boxes of the queries of a tile. */
+    /* Gathered plans: step > 0; else not used. The maps `apart` are as stepped ones, with boxes of half the queries of
+       a tile; the second is of those that the last, incomplete step has. */
     struct flash_boxes boxes[FLASH_BOXES];
-    CUtensorMap query_stepped;
+    CUtensorMap query_apart[2], output_apart[2];
     const struct mask_line *line;
     const int32_t *run;
     int step, query_row, key_row, value_row; /* row strides */
+    /* Plans in two parts: the second one's first line, which no line's number reaches where there is one part; query
+       tiles of the first part, of all heads; how many of them are in memory, NULL where there is one part. */
+    int joins_from, first_count;
+    int *finished;
     /* fp8 alone: values and scales of all key tiles of a head, head after head; those of the queries */
     const char *value_tiles;
     const struct flash_scales *scales;

@@ -30,16 +30,6 @@ static __device__ inline void flash_load(void *to, const CUtensorMap *map, int c
     flash_copy(to, map, chunks, rows, row, head, batch, full, elements);
 }
 
-/* The same of tokens that are `step` apart, from a map that sees step tokens as one row: token = row * step +
-   remainder, whose elements begin at remainder_at. */
-static __device__ inline void flash_load_stepped(void *to, const CUtensorMap *map, int chunks, int rows,
-                                                 int remainder_at, int row, int head, int batch, uint64_t *full) {
-    barrier_expect(full, (unsigned)(chunks * rows * CHUNK_BYTES));
-    for (int chunk = 0; chunk < chunks; chunk++)
-        tensor_load_4d((char *)to + chunk * rows * CHUNK_BYTES, map, remainder_at + chunk * CHUNK, row, head, batch,
-                       full);
-}
-
 /* Arrives at a named barrier of `threads` threads without waiting there. */
 static __device__ inline void named_arrive(int name, int threads) {
     asm volatile("bar.arrive %0, %1;" ::"r"(name), "r"(threads) : "memory");

@@ -5,6 +5,7 @@
 #define ATTENTION_FLASH_FETCH_H
 
 #include "flash_fp8.h"
+#include "flash_join.h"
 
 /* Work is taken when so many key tiles of the query tile before are left to fetch: late, so that no block sits on work
    while others have none, but early enough for the queries to come. */
@@ -27,9 +28,11 @@ FLASH_TEMPLATE struct flash_tiles {
     static constexpr int STEPS = TILE_KEYS * sizeof(element) / WGMMA_K_BYTES; /* of the product with the values */
     /* with barriers, alignment */
     static constexpr int FIXED_BYTES = STAGES * (KEY_BYTES + VALUE_BYTES) + 2 * WGMMA_TILE_ALIGNMENT;
-    /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. */
-    static constexpr int QUERY_SLOTS = FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
+    /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. SPARSE:
+       three, since lines are short; and what a first part left comes to where the queries were, when they are used. */
+    static constexpr int QUERY_SLOTS = SPARSE ? 3 : FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
     static constexpr int SHARED_BYTES = FIXED_BYTES + QUERY_SLOTS * QUERY_BYTES;
+    static_assert(SHARED_BYTES <= FLASH_SHARED_MAX, "shared memory of a block");
     /* A query tile's rows are ended while the first products of the next one run, and masks become bits: where that was
        measured, and registers are left. */
     static constexpr bool ENDS_LATE = CONTINUE && HEAD_DIM == 128 && !OPTIONS && !flash_format<element>::SCALED;
@@ -38,14 +41,15 @@ FLASH_TEMPLATE struct flash_tiles {
 };
 
 template <int STAGES> struct flash_barriers {
-    uint64_t query_full[2], query_empty[2], output_full[2];
+    uint64_t query_full[3], query_empty[3], output_full[3];
     uint64_t key_full[STAGES], key_empty[STAGES], value_full[STAGES], value_empty[STAGES];
     uint64_t work_full[FLASH_WORK_SLOTS], work_empty[FLASH_WORK_SLOTS], work_wanted;
     struct flash_work work[FLASH_WORK_SLOTS];
     bool careful[FLASH_WORK_SLOTS], failed[FLASH_WORK_SLOTS]; /* of the work: it is done with care; it has to be */
-    /* SPARSE: of the entry of the key tile; the queries of the work */
+    /* SPARSE: of the entry of the key tile; the queries of the work, by halves */
     uint32_t where[STAGES];
-    struct mask_line line[FLASH_WORK_SLOTS];
+    struct mask_line line[FLASH_WORK_SLOTS][2];
+    uint64_t queries_used, earlier_full; /* of query tiles that join */
     /* twice as many as keys: they are read after the keys have been let go */
     alignas(16) struct flash_scales scales[2 * STAGES];
 };
@@ -75,20 +79,22 @@ static __device__ __forceinline__ bool flash_again(struct flash_barriers<STAGES>
 }
 
 /* Takes the work, a query tile or more ahead of the products, and fetches its queries. The first tile of a block is
-   its own number, the others go to who comes first; first_query < 0 says that there are no more. The last block to end
-   leaves the numbers as the next launch needs them. */
+   its own number, the others go to who comes first; but where blocks wait for each other also the first, since a block
+   may not have begun. first_query < 0 says that there are no more. The last block to end leaves the numbers as the next
+   launch needs them. */
 FLASH_TEMPLATE
 static __device__ void flash_fetch_queries(const struct flash_arguments *arguments, char *query,
                                            struct flash_barriers<STAGES> *barriers) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    unsigned index = blockIdx.x, query_count = 0;
+    bool waits = SPARSE && arguments->finished;
+    unsigned index = blockIdx.x, query_count = 0, own = waits ? 0 : gridDim.x;
     for (unsigned tile = 0;; tile++) {
         unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
         barrier_wait(&barriers->work_empty[slot], (tile / FLASH_WORK_SLOTS & 1) ^ 1);
         if (tile > 0) barrier_wait(&barriers->work_wanted, (tile & 1) ^ 1);
         struct flash_work work = {-1, 0, 0, 0};
         bool again = tiles::KEEPS && flash_again<STAGES>(barriers, slot, &work);
-        if (tile > 0 && !again) index = gridDim.x + atomicAdd(&arguments->taken[0], 1);
+        if ((tile > 0 || waits) && !again) index = own + atomicAdd(&arguments->taken[0], 1);
         if (!again && index < (unsigned)arguments->work_count) {
             work = arguments->work[index];
         } else if (tiles::KEEPS && !again && tile > 0) { /* no more, unless the one before fails */
@@ -97,11 +103,12 @@ static __device__ void flash_fetch_queries(const struct flash_arguments *argumen
             again = flash_again<STAGES>(barriers, other, &work);
         }
         barriers->work[slot] = work;
-        barriers->careful[slot] = again;
-        struct mask_line line = flash_line(arguments, &work);
-        if constexpr (SPARSE) {
-            if (arguments->step > 0 && work.first_query >= 0) line = arguments->line[work.first_query];
-            barriers->line[slot] = line;
+        /* A plan in two parts is done with care throughout: what a tile leaves, others join with. */
+        barriers->careful[slot] = again || waits;
+        struct mask_line line[2] = {flash_line(arguments, &work), flash_line(arguments, &work)};
+        for (int half = 0; SPARSE && half < 2; half++) {
+            if (arguments->step > 0 && work.first_query >= 0) line[half] = arguments->line[2 * work.first_query + half];
+            barriers->line[slot][half] = line[half];
         }
         barrier_arrive(&barriers->work_full[slot]);
         if (work.first_query < 0) break;
@@ -109,12 +116,11 @@ static __device__ void flash_fetch_queries(const struct flash_arguments *argumen
         barrier_wait(&barriers->query_empty[query_slot], (query_count++ / tiles::QUERY_SLOTS & 1) ^ 1);
         char *to = query + query_slot * tiles::QUERY_BYTES;
         int head = work.batch_head % arguments->heads, batch = work.batch_head / arguments->heads;
-        if (SPARSE && line.step > 1)
-            flash_load_stepped(to, &arguments->query_stepped, tiles::CHUNKS, tiles::QUERIES,
-                               line.first % line.step * arguments->query_row, line.first / line.step, head, batch,
-                               &barriers->query_full[query_slot]);
+        if (SPARSE && line[0].step > 1)
+            flash_load_apart<tiles::QUERIES, tiles::CHUNKS>(arguments, to, arguments->query_apart, arguments->query_row,
+                                                            line, head, batch, &barriers->query_full[query_slot]);
         else
-            flash_load(to, &arguments->query, tiles::CHUNKS, tiles::QUERIES, line.first, head, batch,
+            flash_load(to, &arguments->query, tiles::CHUNKS, tiles::QUERIES, line[0].first, head, batch,
                        &barriers->query_full[query_slot], tiles::ELEMENTS);
     }
     if (atomicAdd(&arguments->taken[1], 1) != gridDim.x - 1) return;
@@ -226,7 +232,7 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
     }
 }
 
-/* Rows that stand apart, or not all of a tile, from shared memory by the lanes of a warp, 16 bytes each. */
+/* Rows that are not all of a tile, from shared memory by the lanes of a warp, 16 bytes each. */
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_scatter(const struct flash_arguments *arguments, const char *from,
                                                      struct mask_line line, int head, int batch) {
@@ -240,39 +246,80 @@ static __device__ __forceinline__ void flash_scatter(const struct flash_argument
         uint4 eight = *(const uint4 *)(from + piece / 8 * tiles::QUERIES * CHUNK_BYTES +
                                        wgmma_swizzled(row, piece % 8 * 16));
         if (row < line.count)
-            *(uint4 *)(output + (int64_t)(line.first + row * line.step) * arguments->output_stride.row + piece * 8) =
-                eight;
+            *(uint4 *)(output + (int64_t)(line.first + row) * arguments->output_stride.row + piece * 8) = eight;
     }
 }
 
-/* Copies finished tiles from where their queries lay to memory, and then lets new queries come. */
+/* A finished tile from shared memory to memory. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_take_away(const struct flash_arguments *arguments, const char *from,
+                                                       const struct mask_line *line, int head, int batch) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    if (SPARSE && line[0].step == 1 && line[0].count < min(tiles::QUERIES, arguments->queries - line[0].first)) {
+        flash_scatter<FLASH_ARGUMENTS>(arguments, from, line[0], head, batch);
+        __syncwarp();
+        return;
+    }
+    if (!flash_first_lane<SPARSE>()) return;
+    if (SPARSE && line[0].step > 1)
+        flash_store_apart<tiles::QUERIES, tiles::OUTPUT_CHUNKS>(arguments, from, line, head, batch);
+    else
+        for (int chunk = 0; chunk < tiles::OUTPUT_CHUNKS; chunk++)
+            tensor_store_4d(&arguments->output_map, chunk * CHUNK, line[0].first, head, batch,
+                            from + chunk * tiles::QUERIES * CHUNK_BYTES);
+    bulk_store_wait<0>();
+}
+
+/* Fetches what the first part left of the queries of the second one, to where these queries were. */
+FLASH_TEMPLATE
+static __device__ void flash_fetch_earlier(const struct flash_arguments *arguments, char *query,
+                                           struct flash_barriers<STAGES> *barriers) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    unsigned query_count = 0, joined = 0;
+    for (unsigned tile = 0;; tile++) {
+        unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
+        barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
+        struct flash_work work = barriers->work[slot];
+        if (flash_joins(arguments, &work)) {
+            int head = work.batch_head % arguments->heads, batch = work.batch_head / arguments->heads;
+            if (joined == 0) flash_await_finished(arguments);
+            barrier_wait(&barriers->queries_used, joined++ & 1);
+            flash_load_apart<tiles::QUERIES, tiles::OUTPUT_CHUNKS>(
+                arguments, query + query_slot * tiles::QUERY_BYTES, arguments->output_apart,
+                (int)arguments->output_stride.row, barriers->line[slot], head, batch, &barriers->earlier_full);
+        }
+        barrier_arrive(&barriers->work_empty[slot]);
+        if (work.first_query < 0) break;
+        if (work.entry_begin < work.entry_end) query_count++;
+    }
+    if (arguments->finished) flash_forget_finished(arguments);
+}
+
+/* Copies finished tiles from where their queries lay to memory, and then lets new queries come. In plans of two parts
+   it tells of the tiles of the first one, which the copy engine takes away whole. */
 FLASH_TEMPLATE
 static __device__ void flash_deliver(const struct flash_arguments *arguments, const char *query,
                                      struct flash_barriers<STAGES> *barriers) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
     unsigned query_count = 0;
+    int untold = 0; /* tiles of a first part */
     for (unsigned tile = 0;; tile++) {
         unsigned slot = tile % FLASH_WORK_SLOTS, query_slot = query_count % tiles::QUERY_SLOTS;
         barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
         struct flash_work work = barriers->work[slot];
-        struct mask_line line = flash_line(arguments, &work);
-        if constexpr (SPARSE) line = barriers->line[slot];
+        struct mask_line line[2] = {flash_line(arguments, &work), {}};
+        for (int half = 0; SPARSE && half < 2; half++) line[half] = barriers->line[slot][half];
         flash_lanes_meet<SPARSE>();
         if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_empty[slot]);
+        bool first_part = SPARSE && arguments->finished && work.first_query >= 0 && !flash_joins(arguments, &work);
+        if (untold > 0 && !first_part && flash_first_lane<SPARSE>()) flash_tell_finished(arguments, untold);
+        untold = first_part ? untold + 1 : 0;
         if (work.first_query < 0) return;
         if (work.entry_begin == work.entry_end) continue;
         int head = work.batch_head % arguments->heads, batch = work.batch_head / arguments->heads;
         const char *from = query + query_slot * tiles::QUERY_BYTES;
         barrier_wait(&barriers->output_full[query_slot], query_count++ / tiles::QUERY_SLOTS & 1);
-        if (SPARSE && (line.step > 1 || line.count < min(tiles::QUERIES, arguments->queries - line.first))) {
-            flash_scatter<FLASH_ARGUMENTS>(arguments, from, line, head, batch);
-            __syncwarp();
-        } else if (flash_first_lane<SPARSE>()) {
-            for (int chunk = 0; chunk < tiles::OUTPUT_CHUNKS; chunk++)
-                tensor_store_4d(&arguments->output_map, chunk * CHUNK, line.first, head, batch,
-                                from + chunk * tiles::QUERIES * CHUNK_BYTES);
-            bulk_store_wait<0>();
-        }
+        flash_take_away<FLASH_ARGUMENTS>(arguments, from, line, head, batch);
         if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->query_empty[query_slot]);
     }
 }

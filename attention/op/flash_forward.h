@@ -26,6 +26,7 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
     wgmma_hold(share.score);
     flash_warp_arrive(&share.barriers->key_empty[share.stage]);
     if (last && tiles::QUERY_SLOTS == 1) flash_warp_arrive(&share.barriers->query_empty[0]);
+    if (SPARSE && last && share.joins) flash_warp_arrive(&share.barriers->queries_used);
     if constexpr (SPARSE) {
         if (share.halves == 3)
             flash_take_columns<TILE_KEYS>(share, entry, 0, correction);
@@ -78,7 +79,7 @@ static __device__ __forceinline__ void flash_clear(struct flash_share<FLASH_ARGU
 FLASH_TEMPLATE
 static __device__ __forceinline__ struct mask_line flash_line_of(const struct flash_share<FLASH_ARGUMENTS> &share,
                                                                  const struct flash_work *work) {
-    if constexpr (SPARSE) return share.barriers->line[work - share.barriers->work];
+    if constexpr (SPARSE) return share.barriers->line[work - share.barriers->work][share.parts_at / 2];
     return flash_line(share.arguments, work);
 }
 
@@ -116,6 +117,14 @@ struct flash_done {
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_end_rows(struct flash_share<FLASH_ARGUMENTS> &share,
                                                       const struct flash_done &done) {
+    if constexpr (SPARSE) {
+        if (flash_joins(share.arguments, &done.work)) {
+            barrier_wait(&share.barriers->earlier_full, share.joined++ & 1);
+            flash_join_rows(share.arguments, &share.rows, done.line, done.work.batch_head, share.row, share.correction,
+                            share.earlier);
+            return;
+        }
+    }
     flash_finish<OPTIONS>(share.arguments, &share.rows, done.line, done.work.batch_head, share.row, share.correction);
     if (flash_format<element>::SCALED)
         share.correction[0] *= share.scaling.value, share.correction[1] *= share.scaling.value;
@@ -235,8 +244,14 @@ static __device__ __forceinline__ void flash_end(struct flash_share<FLASH_ARGUME
         flash_store<typename flash_format<element>::output, HEAD_DIM>(share.arguments, share.output, share.correction,
                                                                       done, share.row);
     } else {
-        flash_leave<typename flash_format<element>::output, HEAD_DIM, tiles::QUERIES>(
-            share.output, share.correction, output + slot * tiles::QUERY_BYTES);
+        bool joins = SPARSE && flash_joins(share.arguments, done);
+        char *to = output + slot * tiles::QUERY_BYTES;
+        if (joins)
+            flash_leave_joined<typename flash_format<element>::output, HEAD_DIM, tiles::QUERIES>(
+                share.output, share.correction, share.earlier, to);
+        else
+            flash_leave<typename flash_format<element>::output, HEAD_DIM, tiles::QUERIES>(share.output,
+                                                                                           share.correction, to);
         flash_warp_arrive(&share.barriers->output_full[slot]);
     }
 }
@@ -251,7 +266,8 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
     if (!work) return;
     int at = work->entry_end - 1, begin = work->entry_begin; /* the entry whose probabilities are held; the last one */
     struct flash_done done;
-    flash_start(share, work->first_query, work->batch_head, false);
+    flash_start(share, work->first_query, work->batch_head, flash_is_careful(share, work));
+    share.joins = SPARSE && flash_joins(share.arguments, work);
     barrier_wait(&barriers->query_full[0], 0);
     flash_begin(share, at, at == begin);
     for (;;) {
@@ -275,6 +291,7 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
             done.next_careful = flash_is_careful(share, work);
             query_count++;
             share.query_slot = flash_uniform(query_count % QUERY_SLOTS);
+            share.joins = SPARSE && flash_joins(share.arguments, work);
             if (CONTINUE) {
                 if (!ENDS_LATE) flash_start(share, work->first_query, work->batch_head, done.next_careful);
                 barrier_wait(&barriers->query_full[share.query_slot], query_count / QUERY_SLOTS & 1);
@@ -313,11 +330,15 @@ static __device__ __forceinline__ void flash_start_barriers(struct flash_barrier
         barrier_start_for(&barriers->value_empty[i], WARPS);
     }
     barrier_start(&barriers->work_wanted);
+    barrier_start(&barriers->earlier_full);
+    barrier_start_for(&barriers->queries_used, WARPS);
     for (int i = 0; i < FLASH_WORK_SLOTS; i++) {
         barrier_start(&barriers->work_full[i]);
-        barrier_start_for(&barriers->work_empty[i], WARPS + QUERY_SLOTS); /* those who fetch keys, and deliver */
+        /* and those who fetch keys, deliver, and fetch what a first part left */
+        barrier_start_for(&barriers->work_empty[i], WARPS + (QUERY_SLOTS > 1 ? 2 : 1) + (SPARSE ? 1 : 0));
         barriers->careful[i] = barriers->failed[i] = false;
     }
+    static_assert(sizeof(*barriers) <= WGMMA_TILE_ALIGNMENT, "room that FIXED_BYTES has for them");
     barriers_started();
 }
 #endif
@@ -342,6 +363,8 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
             flash_fetch_keys<FLASH_ARGUMENTS>(&arguments, key, value, barriers);
         if (tiles::QUERY_SLOTS > 1 && (SPARSE ? warp == 2 : thread == 2 * WARP))
             flash_deliver<FLASH_ARGUMENTS>(&arguments, query, barriers);
+        if constexpr (SPARSE)
+            if (thread == 3 * WARP) flash_fetch_earlier<FLASH_ARGUMENTS>(&arguments, query, barriers);
     } else {
         registers_take<(SPARSE ? 232 : WARPGROUPS == 3 ? 160 : 240)>();
         int warpgroup = __shfl_sync(~0u, (int)threadIdx.x / WGMMA_THREADS, 0);
@@ -355,7 +378,7 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
         share.value_tile = (unsigned)(flash_format<element>::SCALED
                                           ? wgmma_tile_descriptor(value, 0)
                                           : wgmma_transposed_descriptor(value, 0, TILE_KEYS * CHUNK_BYTES));
-        share.query_slot = share.count = share.stage = share.halves = 0;
+        share.query_slot = share.count = share.stage = share.halves = share.joined = 0;
         share.parts_at = 2 * warpgroup;
         share.started = false;
         flash_compute(share, rows);

@@ -22,11 +22,11 @@ static inline CUtensorMapDataType flash_map_type(enum dtype dtype) {
 }
 
 /* The map of an operand of dtype with `heads` heads of `tokens` tokens, in boxes of 128 bytes x `rows` tokens that are
-   `step` apart. With a step above 1, `step` tokens are one row of the map, and tokens beyond the last whole row are not
-   in it. */
+   `step` apart. Of each `step` tokens the first `own` are one row of the map; a last row that is not whole is not in
+   it. */
 static inline bool flash_map_of(CUtensorMap *map, const struct attention_problem *problem, enum dtype dtype,
                                 const void *operand, struct attention_strides stride, int64_t tokens, int64_t heads,
-                                int rows, int64_t step, char *reason) {
+                                int rows, int64_t step, int64_t own, char *reason) {
     static void *encoder;
     enum cudaDriverEntryPointQueryResult found;
     if (!encoder && flash_failed(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encoder, 12000,
@@ -34,8 +34,8 @@ static inline bool flash_map_of(CUtensorMap *map, const struct attention_problem
                                  "cuTensorMapEncodeTiled", reason))
         return false;
     cuuint64_t size = dtype_size(dtype);
-    cuuint64_t extent[4] = {(cuuint64_t)((step - 1) * stride.row + problem->head_dim), (cuuint64_t)(tokens / step),
-                            (cuuint64_t)heads, (cuuint64_t)problem->batch};
+    cuuint64_t extent[4] = {(cuuint64_t)((own - 1) * stride.row + problem->head_dim),
+                            (cuuint64_t)((tokens - own) / step + 1), (cuuint64_t)heads, (cuuint64_t)problem->batch};
     cuuint64_t bytes[3] = {(cuuint64_t)(step * stride.row) * size, (cuuint64_t)stride.head * size,
                            (cuuint64_t)stride.batch * size};
     cuuint32_t box[4] = {(cuuint32_t)(128 / size), (cuuint32_t)rows, 1, 1}, each[4] = {1, 1, 1, 1};
@@ -52,11 +52,21 @@ static inline bool flash_map_of(CUtensorMap *map, const struct attention_problem
 static inline bool flash_map_stepped(CUtensorMap *map, const struct attention_problem *problem, const void *operand,
                                      struct attention_strides stride, int64_t tokens, int64_t heads, int rows,
                                      int64_t step, char *reason) {
-    return flash_map_of(map, problem, problem->dtype, operand, stride, tokens, heads, rows, step, reason);
+    return flash_map_of(map, problem, problem->dtype, operand, stride, tokens, heads, rows, step, step, reason);
 }
 static inline bool flash_map(CUtensorMap *map, const struct attention_problem *problem, const void *operand,
                              struct attention_strides stride, int64_t tokens, int64_t heads, int rows, char *reason) {
-    return flash_map_of(map, problem, problem->dtype, operand, stride, tokens, heads, rows, 1, reason);
+    return flash_map_of(map, problem, problem->dtype, operand, stride, tokens, heads, rows, 1, 1, reason);
+}
+/* All tokens: those of whole rows in the first map, in the second those that a last row holds, too. */
+static inline bool flash_map_apart(CUtensorMap *map, const struct attention_problem *problem, enum dtype dtype,
+                                   const void *operand, struct attention_strides stride, int64_t tokens, int64_t heads,
+                                   int rows, int64_t step, char *reason) {
+    int64_t left = tokens % step;
+    return (tokens < step || flash_map_of(&map[0], problem, dtype, operand, stride, tokens, heads, rows, step, step,
+                                          reason)) &&
+           (left == 0 || flash_map_of(&map[1], problem, dtype, operand, stride, tokens, heads, rows, step, left,
+                                      reason));
 }
 
 #endif

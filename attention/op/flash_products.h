@@ -22,6 +22,10 @@ FLASH_TEMPLATE struct flash_share {
     unsigned halves, parts_at;
     uint32_t next; /* `where` of the entry after the one at hand */
     bool started;
+    /* The query tile is of a second part; so many were; what the first part's outputs are to be multiplied by. */
+    bool joins;
+    unsigned joined;
+    float earlier[2];
 };
 
 /* Scores of COLUMNS keys of a tile from its key `first` on. */
@@ -103,7 +107,11 @@ static __device__ __forceinline__ void flash_look_ahead(struct flash_share<FLASH
 template <bool BEGINS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
           bool OPTIONS, bool SPARSE>
 static __device__ __forceinline__ struct mask_tile flash_look(struct flash_share<FLASH_ARGUMENTS> &share) {
-    uint32_t where = BEGINS ? flash_uniform(share.barriers->where[share.stage]) : share.next;
+    uint32_t where = share.next;
+    if (BEGINS) { /* read by the lane alone that lets the key tile go: that orders it before what is written next */
+        if (threadIdx.x % WARP == 0) where = share.barriers->where[share.stage];
+        where = flash_uniform(where);
+    }
     share.halves = flash_uniform(where >> (MASK_TILE_PARTS_AT + share.parts_at) & 3);
     return {0, where};
 }

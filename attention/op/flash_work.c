@@ -27,6 +27,7 @@ static float cost_of(const struct mask_tiles *tiles, bool sparse, int64_t line) 
 struct line_cost {
     float cost;
     int32_t line;
+    bool joins;
 };
 static int dearest_first(const void *a, const void *b) {
     const struct line_cost *first = a, *second = b;
@@ -40,7 +41,8 @@ static struct line_cost *order_lines(const struct mask_tiles *tiles, bool sparse
     struct line_cost *order = malloc((size_t)lines * sizeof(*order));
     if (!order) return NULL;
     for (int64_t line = 0; line < lines; line++)
-        order[line] = (struct line_cost){cost_of(tiles, sparse, line), (int32_t)line};
+        order[line] = (struct line_cost){cost_of(tiles, sparse, line), (int32_t)line,
+                                         line % tiles->lines >= tiles->joins_from};
     qsort(order, (size_t)lines, sizeof(*order), dearest_first);
     return order;
 }
@@ -58,18 +60,20 @@ static void take_work(double *end, int blocks, double cost) {
     end[at] = now;
 }
 
-/* Lists the work, heads in sections of `section`, and returns when the last of `blocks` blocks that take it in this
-   order ends, in key tiles. work: NULL, or room for all of it. */
+/* Lists the work, heads in sections of `section`, all of a first part before a second one, and returns when the last of
+   `blocks` blocks that take it in this order ends, in key tiles. work: NULL, or room for all of it. */
 static double list_section(const struct attention_problem *problem, const struct mask_tiles *tiles,
                            const struct line_cost *order, int64_t section, int blocks, struct flash_work *work) {
     const int32_t *begin = mask_tiles_begin(tiles);
     int64_t heads = problem->batch * problem->heads, lines = tiles->lines, all = lines * tiles->heads, count = 0;
     int rows = tiles->step > 0 ? 1 : tiles->tile_queries; /* a line's number, or its first query */
     double end[BLOCKS_MAX] = {0}, last = 0;
-    for (int64_t first = 0; first < heads; first += section) {
-        int64_t after = first + section < heads ? first + section : heads;
+    int64_t sections = (heads + section - 1) / section;
+    for (int64_t at = 0; at < 2 * sections; at++) {
+        bool second = at >= sections; /* part */
+        int64_t first = at % sections * section, after = first + section < heads ? first + section : heads;
         for (int64_t i = 0; i < all; i++)
-            for (int64_t head = first; head < after; head++) {
+            for (int64_t head = first; head < after && order[i].joins == second; head++) {
                 int64_t line = order[i].line;
                 if (mask_head(tiles->heads, head % problem->heads, problem->heads) != line / lines) continue;
                 if (work)
@@ -94,8 +98,10 @@ struct flash_work *flash_work_list(const struct attention_problem *problem, cons
         int64_t section = kv_heads * (problem->heads / problem->kv_heads);
         bool even = order[0].cost - order[all - 1].cost < 0.5f;
         if (even) section = (blocks + lines - 1) / lines;
-        if (!even && list_section(problem, tiles, order, heads, blocks, NULL) * SECTION_WORTH <
-                         list_section(problem, tiles, order, section, blocks, NULL))
+        if (tiles->joins_from < lines)
+            section = heads;
+        else if (!even && list_section(problem, tiles, order, heads, blocks, NULL) * SECTION_WORTH <
+                              list_section(problem, tiles, order, section, blocks, NULL))
             section = heads;
         list_section(problem, tiles, order, section, blocks, work);
     } else {
@@ -112,6 +118,19 @@ static double cost_of_all(const struct mask_tiles *tiles, bool sparse) {
     return cost;
 }
 
+/* NULL: none, or out of memory. */
+static struct mask_tiles *gathered_tiles(const struct attention_problem *problem, int queries, int keys) {
+    const struct attention_strides *operand[] = {&problem->query, &problem->key, &problem->value, &problem->output};
+    struct mask_tiles *tiles = mask_stride(problem->mask) > 1 ? mask_tiles_split(problem->mask, queries, keys)
+                                                              : mask_tiles_gather(problem->mask, queries, keys);
+    for (int i = 0; i < 4 && tiles; i++)
+        if (tiles->step * operand[i]->row > INT32_MAX) { /* elements of a step count in an int */
+            free(tiles);
+            tiles = NULL;
+        }
+    return tiles;
+}
+
 struct mask_tiles *flash_work_tiles(const struct attention_problem *problem, int queries, int keys, bool *sparse) {
     struct mask_tiles *tiles = mask_tiles_new(problem->mask, queries, keys, MASK_BY_QUERY);
     bool may = *sparse;
@@ -121,11 +140,8 @@ struct mask_tiles *flash_work_tiles(const struct attention_problem *problem, int
     if (cost < WASTE_WORTH * area / queries / keys) return tiles;
     *sparse = cost_of_all(tiles, true) < GAIN * cost;
     if (area > GATHER_PAIRS) return tiles;
-    struct mask_tiles *gathered = mask_tiles_gather(problem->mask, queries, keys);
-    int64_t row = problem->key.row > problem->value.row ? problem->key.row : problem->value.row;
-    if (problem->query.row > row) row = problem->query.row;
-    bool better = gathered && gathered->step * row < INT32_MAX &&
-                  cost_of_all(gathered, true) < GAIN * cost_of_all(tiles, *sparse);
+    struct mask_tiles *gathered = gathered_tiles(problem, queries, keys);
+    bool better = gathered && cost_of_all(gathered, true) < GAIN * cost_of_all(tiles, *sparse);
     *sparse |= better;
     free(better ? tiles : gathered);
     return better ? gathered : tiles;

@@ -17,7 +17,8 @@
    of the plan are equally long, heads follow each other, so that the memory is asked at an even rate; else the dearest
    lines come first, within sections of heads whose keys and values fit in the second-level cache together. Masks that
    scatter what they allow get gathered tiles at head_dim 128, and the kernel for them (SPARSE), in which a warpgroup
-   also leaves out the halves of a key tile that hold nothing for its rows.
+   also leaves out the halves of a key tile that hold nothing for its rows; masks with a stride in two parts, which
+   flash_join.h puts together.
 
    Floor: 4 area head_dim FLOP at the rate of dense 16-bit products; and an exponential a pair at 16 a clock and
    multiprocessor, which takes as long as the products at head_dim 64 and half as long at 128.
@@ -111,6 +112,8 @@ static const struct kernel kernels[] = {
     KERNEL_FP8(256, 128, 2, 2, true),
 };
 
+/* Counters of a launch: those of flash_arguments.taken, and finished. */
+enum { TAKEN = 3, COUNTERS };
 /* What prepare leaves for forward; the maps are those of the operands that forward saw last. */
 struct detail {
     const struct kernel *kernel;
@@ -195,8 +198,8 @@ static bool upload_work(struct detail *detail, const struct flash_work *work, ch
     size_t bytes = (size_t)detail->work_count * sizeof(*work);
     return !flash_failed(cudaMalloc(&detail->work, bytes), "the list of work", reason) &&
            !flash_failed(cudaMemcpy(detail->work, work, bytes, cudaMemcpyHostToDevice), "the list of work", reason) &&
-           !flash_failed(cudaMalloc(&detail->taken, 2 * sizeof(unsigned)), "the counters", reason) &&
-           !flash_failed(cudaMemset(detail->taken, 0, 2 * sizeof(unsigned)), "the counters", reason);
+           !flash_failed(cudaMalloc(&detail->taken, COUNTERS * sizeof(unsigned)), "the counters", reason) &&
+           !flash_failed(cudaMemset(detail->taken, 0, COUNTERS * sizeof(unsigned)), "the counters", reason);
 }
 
 /* The rest of prepare, once there is a plan for the chosen kernel. */
@@ -290,8 +293,16 @@ static bool bind_gathered(const struct attention_problem *problem, const struct 
                                reason))
             return false;
     }
-    return flash_map_stepped(&arguments->query_stepped, p, buffers->query, p->query, p->queries, p->heads,
-                             detail->kernel->queries, step, reason);
+    if (detail->shape.joins_from < detail->shape.lines) {
+        arguments->joins_from = detail->shape.joins_from;
+        arguments->first_count = (int)(p->batch * p->heads * detail->shape.joins_from);
+        arguments->finished = (int *)detail->taken + TAKEN;
+    }
+    int half = detail->kernel->queries / 2;
+    return flash_map_apart(arguments->query_apart, p, p->dtype, buffers->query, p->query, p->queries, p->heads, half,
+                           step, reason) &&
+           flash_map_apart(arguments->output_apart, p, p->dtype, buffers->output, p->output, p->queries, p->heads, half,
+                           step, reason);
 }
 
 static bool bind_maps(const struct attention_problem *problem, const struct kernel *kernel,
@@ -303,7 +314,7 @@ static bool bind_maps(const struct attention_problem *problem, const struct kern
            flash_map(&arguments->value, problem, buffers->value, problem->value, problem->keys, problem->kv_heads,
                      kernel->keys, reason) &&
            flash_map_of(&arguments->output_map, problem, attention_output_dtype(problem->dtype), buffers->output,
-                        problem->output, problem->queries, problem->heads, kernel->queries, 1, reason);
+                        problem->output, problem->queries, problem->heads, kernel->queries, 1, 1, reason);
 }
 
 /* What fp8 has besides; values come through value_tiles, not through their map. */
@@ -322,6 +333,7 @@ static bool bind(const struct attention_problem *problem, struct detail *detail,
     const struct kernel *kernel = detail->kernel;
     struct flash_arguments *arguments = &detail->arguments;
     *arguments = (struct flash_arguments){};
+    arguments->joins_from = INT32_MAX;
     if (!bind_maps(problem, kernel, buffers, arguments, reason)) return false;
     if (detail->shape.step > 0 && !bind_gathered(problem, detail, buffers, arguments, reason)) return false;
     if (problem->dtype == DTYPE_fp8_e4m3) bind_fp8(problem, kernel, buffers, arguments);

@@ -61,6 +61,8 @@ static void check_list(const struct attention_problem *problem, bool sparse, dou
         assert_in_range(line, 0, tiles->lines - 1);
         assert_in_range(work[i].batch_head, 0, heads - 1);
         assert_int_equal(met[work[i].batch_head * tiles->lines + line]++, 0);
+        /* a second part waits for all of the first one, of all heads */
+        if (line >= tiles->joins_from) assert_true(i >= heads * tiles->joins_from);
         int64_t head = mask_head(tiles->heads, work[i].batch_head % problem->heads, problem->heads);
         int64_t own = head * tiles->lines + line;
         assert_int_equal(work[i].entry_begin, mask_tiles_begin(tiles)[own]);
@@ -107,7 +109,7 @@ static void test_choice(void **state) {
         enum mask_name name;
         bool gathered;
     } cases[] = {{MASK_causal, false}, {MASK_causal_sliding, false}, {MASK_fixed, true}, {MASK_dilated_band, true},
-                 {MASK_longformer, true}, {MASK_uniform_blocks, false}};
+                 {MASK_longformer, true}, {MASK_uniform_blocks, false}, {MASK_strided, true}, {MASK_axial, true}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct mask *mask = make(cases[i].name, 4096, 1);
         struct attention_problem problem = problem_of(mask, 1, 1, 1);

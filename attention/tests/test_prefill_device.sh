@@ -52,6 +52,12 @@ else
     expect "flash in fp8 is right with outliers" all_right
     expect "flash in fp8 says what rounding costs, below 10 %" \
         has inputs,metric,value "outliers,output_error,0\.0[0-9]*"
+    measure $device --variant flash --mask strided,axial --dtype bf16,fp16 --seq 90,777,2k --past 0,300 --tokens 2 \
+        --hidden 512 --head-dim 128 --group 1,4
+    expect "flash is right where a mask has two parts" all_right
+    for mask in strided axial; do
+        expect "flash $mask has rows" has variant,mask,past,status "flash,$mask,300,ok"
+    done
     measure $device --variant flash --mask full --dtype fp8_e4m3 --seq 512 --data zeros
     expect "flash in fp8 is right of zeros" all_right
     # scores that outgrow a row's first maximum, by so much that a query tile is done again, in every kernel
