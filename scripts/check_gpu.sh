@@ -66,15 +66,18 @@ finds_faults() { # PROGRAM
     verdict "$1: injected faults ($(count wrong) rows wrong, $(count skipped) skipped)"
 }
 # Each variant is ok in some row of the smoke preset, or says why it is skipped (one device has no peer). What that
-# preset leaves out is asked for its first case of quick.
+# preset leaves out is asked for its first case of quick, or else of full.
 every_variant() { # PROGRAM
     for variant in $(device_variants "$1"); do
         rows=$logs/$1.smoke.csv
         outcomes >"$work/outcomes"
-        if ! grep -q "^$variant	" "$work/outcomes"; then
-            run "$1" "smoke.$variant" "$(first_case "$1" device "$variant" quick)"
+        for larger in quick full; do
+            ! grep -q "^$variant	" "$work/outcomes" || break
+            options=$(first_case "$1" device "$variant" $larger)
+            [ -n "$options" ] || continue
+            run "$1" "$larger.$variant" "$options"
             outcomes >"$work/outcomes"
-        fi
+        done
         if grep -q "^$variant	ok	" "$work/outcomes"; then ok "$1: $variant"
         elif grep "^$variant	skipped	" "$work/outcomes" >"$work/reasons"; then
             skip "$1: $variant" "$(head -n 1 "$work/reasons" | cut -f3)"

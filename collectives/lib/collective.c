@@ -137,12 +137,15 @@ struct collective *collective_create_of(struct run *run, struct rank_set set, en
     return collective;
 }
 
-struct collective *collective_create(struct run *run, enum operation operation) {
+bool collective_works_in_place(const struct run *run) {
     const char *axis = run->bench->axes[COLLECTIVE_IN_PLACE].name;
+    return axis != NULL && strcmp(axis, "in_place") == 0 && run->value[COLLECTIVE_IN_PLACE] == 1;
+}
+
+struct collective *collective_create(struct run *run, enum operation operation) {
     struct collective *collective =
         collective_create_of(run, collective_set(run), operation, bench_dtype(run), collective_count(run));
-    collective->in_place =
-        axis != NULL && strcmp(axis, "in_place") == 0 && run->value[COLLECTIVE_IN_PLACE] == 1;
+    collective->in_place = collective_works_in_place(run);
     return collective;
 }
 

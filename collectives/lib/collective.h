@@ -126,6 +126,7 @@ struct limit collective_node_limit(const struct run *run, double held); /* of on
 struct limit collective_link_limit(const struct run *run, double held, struct rank_set set, enum bus bus);
 /* From the axes; the second form for programs that have others: out of place. */
 struct collective *collective_create(struct run *run, enum operation operation);
+bool collective_works_in_place(const struct run *run); /* false, too, where a program has no such axis */
 struct collective *collective_create_of(struct run *run, struct rank_set set, enum operation operation,
                                         enum dtype dtype, size_t count);
 

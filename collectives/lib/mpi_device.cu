@@ -60,5 +60,5 @@ bool mpi_device_covers(const struct run *run) {
     int64_t ranks = run->value[COLLECTIVE_RANKS];
     bool whole = ranks == collective_ranks_launched() && ranks > 1;
     if (refusal() == NULL) return run->preset != PRESET_QUICK || (whole && collective_covers_some(run));
-    return run->value[COLLECTIVE_BYTES] <= SMALLEST && run->value[COLLECTIVE_IN_PLACE] == 0;
+    return run->value[COLLECTIVE_BYTES] <= SMALLEST && !collective_works_in_place(run);
 }

@@ -64,7 +64,7 @@ void nccl_release(struct run *run) {
 
 bool nccl_covers_more(const struct run *run) {
     bool whole = run->value[COLLECTIVE_RANKS] == collective_ranks_launched() && run->value[COLLECTIVE_RANKS] > 1;
-    bool apart = run->value[COLLECTIVE_IN_PLACE] == 0;
+    bool apart = !collective_works_in_place(run);
     if (run->preset == PRESET_FULL) return true;
     return strcmp(run->bench->name, "all_reduce") == 0 && whole && apart;
 }

@@ -22,6 +22,9 @@ stand_in() {
 case " $* " in
 *" --help "*) printf "  %-24s cuda, device\n" own twin; printf "  library                  cublas, device\n"; exit ;;
 *" --describe "*) printf "kernels\t'"$1\t$2"'\tWhat of it?\n"; exit ;;
+*" --preset quick "*" --variant twin --list "*) [ ! -e "'"$work/$1"'.full" ] || exit 0 ;;
+esac
+case " $* " in
 *" --list "*) echo "own size=1 mode=cold launch=1"; exit ;;
 esac
 echo "'"$1"' $*" >>"'"$work"'/calls"
@@ -32,7 +35,11 @@ happens end "'"$1"' $2"
 status=ok result=0
 case " $* " in *" --inject-fault "*) status=wrong result=1 ;; esac
 echo variant,status,reason
-case " $* " in *" --preset quick "*) asked="'"$work/$1"'.quick" ;; *) asked="" ;; esac
+case " $* " in
+*" --preset quick "*) asked="'"$work/$1"'.quick" ;;
+*" --preset full "*) asked="'"$work/$1"'.full" ;;
+*) asked="" ;;
+esac
 if [ -e "$asked" ]; then cat "$asked"
 elif [ -e "'"$work/$1"'.rows" ]; then cat "'"$work/$1"'.rows"; else printf "%s,$status,\n" own twin library; fi
 exit $result'
@@ -105,9 +112,12 @@ printf 'own,ok,\nlibrary,ok,\n' >"$work/two.rows"
 printf 'twin,ok,\n' >"$work/two.quick"
 check -j 4
 is "what smoke leaves out is asked of quick" "$(grep -cx 'ok two: twin' "$work/out")" = 1
-rm "$work/two.quick"
+mv "$work/two.quick" "$work/two.full"
 check -j 4
-is "and missed where quick has none" "$(grep -cx 'not ok two: twin: no row is ok' "$work/out")" = 1
+is "and of full where quick has no case of it" "$(grep -cx 'ok two: twin' "$work/out")" = 1
+rm "$work/two.full"
+check -j 4
+is "and missed where neither has a right row" "$(grep -cx 'not ok two: twin: no row is ok' "$work/out")" = 1
 
 printf 'own,ok,\ntwin,ok,\nlibrary,wrong,error 7\n' >"$work/two.rows"
 echo 3 >"$work/memory"
