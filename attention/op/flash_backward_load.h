@@ -154,7 +154,6 @@ static __device__ void backward_fetch_queries(const struct backward_arguments *a
             unsigned stage = count % BACKWARD_STAGES, parity = (count / BACKWARD_STAGES & 1) ^ 1;
             int head = first_head + entry.head;
             int64_t row = ((int64_t)(batch * heads + head) * arguments->query_tiles + entry.tile) * QUERIES;
-            /* numbers are copied before they are expected: in that order racecheck knows when they are there */
             barrier_wait(&barriers->query_empty[stage], parity);
             flash_load(memory->query + stage * tiles::QUERY_BYTES, &arguments->query, tiles::CHUNKS, QUERIES,
                        entry.tile * QUERIES, head, batch, &barriers->query_full[stage]);

@@ -37,7 +37,10 @@
      16k (30 of the grid's 36 points), up to 3.2 at 16k, causal, head_dim 64: key tiles that start together wait for
      each other at each query tile.
    - at head_dim 64 no register is to spare: one number more that lives through a step is spilled, as one is where turns
-     are awaited. */
+     are awaited.
+   - racecheck: clean where no slot of a ring is used twice (head_dim 64, 200 tokens). Where one is, it reports that
+     bulk_load writes the rows' numbers after other lanes of a warp have read the ones before, though they met in a
+     __syncwarp before lane 0 told so by its arrival. */
 #include "softmax_flash_backward.h"
 
 #include <math.h>
