@@ -72,51 +72,43 @@ static __device__ inline uint32_t pack_pair(float low, float high, __half) {
     return pair;
 }
 
-/* D (64 x n) += A B^T, both tiles in shared memory with head_dim contiguous. */
-#define PRODUCT_SS(n)                                                                                                  \
+/* D (64 x n) += A B^T, both tiles in shared memory with head_dim contiguous; `name`: of the type's instructions. */
+#define PRODUCT_SS(n, element, name)                                                                                   \
     static __device__ __forceinline__ void product_ss(float(&d)[n / 2], uint64_t a, uint64_t b, bool accumulate,       \
-                                                      __nv_bfloat16) {                                                 \
-        wgmma_bf16_fp32_n##n##_ss(d, a, b, accumulate);                                                                \
-    }                                                                                                                  \
-    static __device__ __forceinline__ void product_ss(float(&d)[n / 2], uint64_t a, uint64_t b, bool accumulate,       \
-                                                      __half) {                                                        \
-        wgmma_fp16_fp32_n##n##_ss(d, a, b, accumulate);                                                                \
+                                                      element) {                                                       \
+        wgmma_##name##_fp32_n##n##_ss(d, a, b, accumulate);                                                            \
     }
-PRODUCT_SS(32)
-PRODUCT_SS(64)
-PRODUCT_SS(80)
-PRODUCT_SS(96)
-PRODUCT_SS(128)
+#define PRODUCT_SS_16(n) PRODUCT_SS(n, __nv_bfloat16, bf16) PRODUCT_SS(n, __half, fp16)
+PRODUCT_SS_16(32)
+PRODUCT_SS_16(64)
+PRODUCT_SS_16(80)
+PRODUCT_SS_16(96)
+PRODUCT_SS_16(128)
 
-/* D (64 x n) += A B with A in registers and B's n contiguous. */
-#define PRODUCT_RS(n)                                                                                                  \
+/* D (64 x n) += A B with A in registers and, in 16 bits, B's n contiguous. */
+#define PRODUCT_RS(n, element, name)                                                                                   \
     static __device__ __forceinline__ void product_rs(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b,             \
-                                                      bool accumulate, __nv_bfloat16) {                                \
-        wgmma_bf16_bt_fp32_n##n##_rs(d, a, b, accumulate);                                                             \
-    }                                                                                                                  \
-    static __device__ __forceinline__ void product_rs(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b,             \
-                                                      bool accumulate, __half) {                                       \
-        wgmma_fp16_bt_fp32_n##n##_rs(d, a, b, accumulate);                                                             \
+                                                      bool accumulate, element) {                                      \
+        wgmma_##name##_fp32_n##n##_rs(d, a, b, accumulate);                                                            \
     }
-PRODUCT_RS(64)
-PRODUCT_RS(96)
-PRODUCT_RS(128)
-PRODUCT_RS(192)
-PRODUCT_RS(256)
+#define PRODUCT_RS_16(n) PRODUCT_RS(n, __nv_bfloat16, bf16_bt) PRODUCT_RS(n, __half, fp16_bt)
+PRODUCT_RS_16(64)
+PRODUCT_RS_16(96)
+PRODUCT_RS_16(128)
+PRODUCT_RS_16(192)
+PRODUCT_RS_16(256)
 
 /* D (64 x n) += A B, both in shared memory, B's n contiguous, and for at_bt A's 64. */
-#define PRODUCT_TRANSPOSED(kind, n)                                                                                    \
+#define PRODUCT_TRANSPOSED(kind, n, element, name)                                                                     \
     static __device__ __forceinline__ void product_ss_##kind(float(&d)[n / 2], uint64_t a, uint64_t b,                 \
-                                                             bool accumulate, __nv_bfloat16) {                         \
-        wgmma_bf16_##kind##_fp32_n##n##_ss(d, a, b, accumulate);                                                       \
-    }                                                                                                                  \
-    static __device__ __forceinline__ void product_ss_##kind(float(&d)[n / 2], uint64_t a, uint64_t b,                 \
-                                                             bool accumulate, __half) {                                \
-        wgmma_fp16_##kind##_fp32_n##n##_ss(d, a, b, accumulate);                                                       \
+                                                             bool accumulate, element) {                               \
+        wgmma_##name##_##kind##_fp32_n##n##_ss(d, a, b, accumulate);                                                   \
     }
-PRODUCT_TRANSPOSED(bt, 64)
-PRODUCT_TRANSPOSED(bt, 128)
-PRODUCT_TRANSPOSED(at_bt, 128)
+#define PRODUCT_TRANSPOSED_16(kind, n)                                                                                 \
+    PRODUCT_TRANSPOSED(kind, n, __nv_bfloat16, bf16) PRODUCT_TRANSPOSED(kind, n, __half, fp16)
+PRODUCT_TRANSPOSED_16(bt, 64)
+PRODUCT_TRANSPOSED_16(bt, 128)
+PRODUCT_TRANSPOSED_16(at_bt, 128)
 #endif
 
 #endif

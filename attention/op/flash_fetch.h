@@ -1,6 +1,7 @@
 /* flash_fetch.h: the tiles of the forward flash kernel in shared memory, and who fills and empties them: one warp
-   fetches queries, one keys and values, one takes the output away. One thread of each does it, all of them in SPARSE
-   kernels, where a tile may be gathered. Part of flash_forward.h. */
+   fetches queries, one keys and values, one takes the output away, and where plans have two parts one fetches what the
+   first one left. One thread of each does it; in SPARSE kernels, where a tile may be gathered, all that fetch keys and
+   take away. Part of flash_forward.h. */
 #ifndef ATTENTION_FLASH_FETCH_H
 #define ATTENTION_FLASH_FETCH_H
 

@@ -352,6 +352,7 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
     char *query = dynamic + (-(uintptr_t)shared_address(dynamic) & (WGMMA_TILE_ALIGNMENT - 1));
     char *key = query + tiles::QUERY_SLOTS * tiles::QUERY_BYTES, *value = key + STAGES * tiles::KEY_BYTES;
     auto *barriers = (struct flash_barriers<STAGES> *)(value + STAGES * tiles::VALUE_BYTES);
+    static_assert(sizeof(*barriers) <= WGMMA_TILE_ALIGNMENT, "FIXED_BYTES has room for them");
     if (threadIdx.x == 0) flash_start_barriers<FLASH_ARGUMENTS>(barriers);
     __syncthreads();
     constexpr int COMPUTING = WARPGROUPS * WGMMA_THREADS;

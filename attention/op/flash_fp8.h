@@ -45,15 +45,7 @@ static __device__ inline struct flash_scaling flash_scaling_of(const struct flas
     return {scale * arguments->factor, 1};
 }
 
-#define PRODUCTS_FP8(n)                                                                                                \
-    static __device__ __forceinline__ void product_ss(float(&d)[n / 2], uint64_t a, uint64_t b, bool accumulate,       \
-                                                      flash_e4m3) {                                                    \
-        wgmma_fp8_e4m3_fp32_n##n##_ss(d, a, b, accumulate);                                                            \
-    }                                                                                                                  \
-    static __device__ __forceinline__ void product_rs(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b,             \
-                                                      bool accumulate, flash_e4m3) {                                   \
-        wgmma_fp8_e4m3_fp32_n##n##_rs(d, a, b, accumulate);                                                            \
-    }
+#define PRODUCTS_FP8(n) PRODUCT_SS(n, flash_e4m3, fp8_e4m3) PRODUCT_RS(n, flash_e4m3, fp8_e4m3)
 PRODUCTS_FP8(64)
 PRODUCTS_FP8(96)
 PRODUCTS_FP8(128)

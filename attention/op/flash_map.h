@@ -56,7 +56,7 @@ static inline bool flash_map_stepped(CUtensorMap *map, const struct attention_pr
 }
 static inline bool flash_map(CUtensorMap *map, const struct attention_problem *problem, const void *operand,
                              struct attention_strides stride, int64_t tokens, int64_t heads, int rows, char *reason) {
-    return flash_map_of(map, problem, problem->dtype, operand, stride, tokens, heads, rows, 1, 1, reason);
+    return flash_map_stepped(map, problem, operand, stride, tokens, heads, rows, 1, reason);
 }
 /* All tokens: those of whole rows in the first map, in the second those that a last row holds, too. */
 static inline bool flash_map_apart(CUtensorMap *map, const struct attention_problem *problem, enum dtype dtype,
