@@ -1,9 +1,7 @@
 /* all_gather.cu: all-gather of device memory by NCCL, one process a device; the question and formulas are in
    all_gather.c.
 
-   NOTES, seen on 2 H200 with NCCL 2.28, NVLink multicast off, out of place, us, medians over launches in turn with
-   nccl-tests as in all_reduce.cu, ours first. 64 MiB 157.4 and 156.9, 256 MiB 549.4 and 548.4, 1 GiB 1999 and 1987; in
-   graphs 32 B 5.00 and 5.10, 16 KiB 5.83 and 6.12. 1 GiB takes 1966 to 2032 by where its buffers lie (72 pairs).
+   NOTES. Beside nccl-tests, and what moves 1 GiB: all_reduce.cu.
  * needs: nccl mpi
  */
 #include "collectives/lib/nccl_calls.h"

@@ -12,10 +12,8 @@
    quarters each; 134 MB of operands and output, once; and 360 MB that tiles take from the second-level cache and bring
    there. Predicted by the costs of flash_work.c: 65 us.
 
-   NOTES, on an H200, bf16, 16 heads of 128; all from before maxima stayed (softmax_flash.cu), and plans in two parts
-   search for the maximum in every key tile still:
-   - strided at 8k 405 and then 108 us, at 16k 1527 and 209 us; axial 928 and 138, 3046 and 190 us. That is 98 and 88
-     TFLOP/s at 8k; at 32k it is 162 and 176. The full mask: 680.
+   NOTES, on an H200, bf16, 16 heads of 128, before maxima stayed (softmax_flash.cu); plans in two parts search for the
+   maximum in every key tile still. What both masks take now is in reports/gallery/h200/masks.
    - by parts, strided at 8k: the first alone 55 us, the second alone, not joined, 46 us, joined 61 us. At 32k 178, 173
      and 251 us. Nobody waits long: without waiting, and wrong, both together take 105 and 418 us.
    - the output of the first part fetched by those who deliver: 124 us; by a thread of its own, early: 118 to 121 us;

@@ -29,9 +29,8 @@
    operation for each pair. The output is summed in the matrix units, which keep about 14 bits: 0.1 to 0.2 % of it are
    lost over 8k keys, 0.4 % over 16k at most, beside the 2.6 % that rounding a probability to e4m3 makes.
    Floor at head_dim 128, for 64 queries and 192 keys: 768 clocks of products (8192 FLOP a clock), and as many of
-   exponentials; conversions to e4m3 take 200 more. Beside products of another warp every instruction is slower: an
-   exponential takes 10 clocks instead of 8, a conversion 7 instead of 4. As in bf16, products and softmax take nearly
-   the sum of their times.
+   exponentials; conversions to e4m3 take more. Beside products of another warp every instruction is slower, conversions
+   most. As in bf16, products and softmax take nearly the sum of their times.
 
    NOTES. What was tried, on an H200, bf16, 16k tokens, hidden 2048:
    - scores of the next query tile during the last values of this one (CONTINUE): +3 % at 512 keys, head_dim 128; at
@@ -45,7 +44,7 @@
    - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %; two and key tiles of 64: -19 %.
    - maxima that stay (before: the largest score so far, output corrected in every tile): hoped for 4 %. Full and causal
      masks, 8k: +6 to +12 %, most of it at head_dim 128; 2k: +3 to +10 %; 512: -1 to +7 %; gathered tiles +2 to +4 % at
-     8k. Before, a warpgroup took a key tile every 3200 clocks, of which the products of all take 2048.
+     8k.
    And with all masks at 8k tokens, 16 heads, head_dim 128:
    - work taken when the query tile before is nearly fetched, not when it starts: causal +3.5 %, its documents +14 %;
      taken four query tiles ahead: causal_blockwise -22 %.
@@ -68,9 +67,9 @@
    - and then: an eighth or a quarter of the exponentials by polynomials -5 and -4 %; work taken early: nothing;
      warpgroups taking turns: -4 to +2 %. Zeros as data make no difference, so that it is not power.
    - sums behind the wait for the product, beside the conversions: +8 % at head_dim 128, nothing at 64 and 256; in bf16
-     -1 to -10 %. A warpgroup took a key tile every 3300 clocks, of which 1600 were softmax, 17 an exponential, even
-     where the other one let it alone: the compiler adds each up at once, with two on their way, and waits. Held back
-     otherwise, by instructions that it moves nothing across (pmevent): -4 to -7 %. */
+     -1 to -10 %. An exponential took twice its clocks even where the other warpgroup let it alone: the compiler adds
+     each up at once, with two on their way, and waits. Held back otherwise, by instructions that it moves nothing
+     across (pmevent): -4 to -7 %. */
 #include <cuda_runtime.h>
 #include <math.h>
 #include <stdio.h>

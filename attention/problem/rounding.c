@@ -6,7 +6,7 @@
 #include "bench/check.h"
 #include "problem.h"
 
-/* Outliers make a few rows' errors large: of 32 rows the root mean square was off by half. */
+/* Outliers make a few rows' errors large, so that few rows would say little. */
 enum { ROUNDING_ROWS = 256 };
 
 /* The operands of one query head before rounding, and of its keys' head, seen through strides that make them the only
