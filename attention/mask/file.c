@@ -15,7 +15,8 @@
 #include "build.h"
 
 static const char *const kind_words[] = {"full", "causal", "inverse_causal", "band"};
-enum { KINDS = sizeof(kind_words) / sizeof(kind_words[0]), WORDS_MAX = 5, LINE_SIZE = 512 };
+/* LENGTH_MAX: what the axes seq and past come to at most; overlaps are looked for query by query. */
+enum { KINDS = sizeof(kind_words) / sizeof(kind_words[0]), WORDS_MAX = 5, LINE_SIZE = 512, LENGTH_MAX = 1 << 25 };
 
 struct reader {
     const char *path;
@@ -28,7 +29,9 @@ struct reader {
 static bool refuse(struct reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool refuse(struct reader *reader, const char *format, ...) {
     va_list arguments;
-    int length = snprintf(reader->reason, REASON_SIZE, "%.300s:%lld: ", reader->path, (long long)reader->line);
+    char line[24] = "";
+    if (reader->line > 0) snprintf(line, sizeof(line), ":%lld", (long long)reader->line);
+    int length = snprintf(reader->reason, REASON_SIZE, "%.300s%s: ", reader->path, line);
     va_start(arguments, format);
     vsnprintf(reader->reason + length, (size_t)(REASON_SIZE - length), format, arguments);
     va_end(arguments);
@@ -49,17 +52,16 @@ static bool number(struct reader *reader, const char *word, int64_t most, int64_
     char *end;
     errno = 0;
     *value = strtoll(word, &end, 10);
-    if (*end != '\0' || errno != 0 || !isdigit((unsigned char)word[0]))
+    if (*end != '\0' || !isdigit((unsigned char)word[0]))
         return refuse(reader, "'%.40s' is not a whole number", word);
-    if (*value > most) return refuse(reader, "%.40s is out of bounds: at most %lld", word, (long long)most);
-    return true;
+    if (errno == 0 && *value <= most) return true;
+    return refuse(reader, "%.40s is out of bounds: at most %lld", word, (long long)most);
 }
 
 static bool read_lengths(struct reader *reader, char **word, int count) {
     if (count != 4 || strcmp(word[0], "queries") != 0 || strcmp(word[2], "keys") != 0)
         return refuse(reader, "expected 'queries NUMBER keys NUMBER' before the ranges");
-    if (!number(reader, word[1], INT64_C(1) << 40, &reader->queries) ||
-        !number(reader, word[3], INT64_C(1) << 40, &reader->keys))
+    if (!number(reader, word[1], LENGTH_MAX, &reader->queries) || !number(reader, word[3], LENGTH_MAX, &reader->keys))
         return false;
     return (reader->queries > 0 && reader->keys > 0) || refuse(reader, "a mask has at least one query and one key");
 }
@@ -126,33 +128,41 @@ static bool make_room(struct reader *reader, int64_t count) {
     return true;
 }
 
+static bool read_line(struct reader *reader, char *line, struct mask_pieces *pieces) {
+    char *word[WORDS_MAX];
+    int count = split(line, word);
+    if (count == 0) return true;
+    if (reader->queries == 0) return read_lengths(reader, word, count);
+    struct mask_piece piece = {0};
+    if (!read_piece(reader, word, count, &piece) || !make_room(reader, pieces->count)) return false;
+    reader->line_of[pieces->count] = reader->line;
+    mask_pieces_add(pieces, piece);
+    if (pieces->failed) return refuse(reader, "out of memory");
+    return place(reader, pieces);
+}
+
 static bool read_lines(struct reader *reader, FILE *file, struct mask_pieces *pieces) {
-    char line[LINE_SIZE], *word[WORDS_MAX];
-    while (fgets(line, sizeof(line), file)) {
+    char line[LINE_SIZE];
+    for (;;) {
+        memset(line, '\n', sizeof(line)); /* so that the length of what is read shows, whatever is in it */
+        if (!fgets(line, sizeof(line), file)) break;
         reader->line++;
-        if (!strchr(line, '\n') && !feof(file))
+        size_t length = sizeof(line);
+        while (line[--length] != '\0') continue;
+        if (strlen(line) < length) return refuse(reader, "not a text: a byte of value 0");
+        if (length == sizeof(line) - 1 && line[length - 1] != '\n' && !feof(file))
             return refuse(reader, "a line of more than %d characters", LINE_SIZE - 2);
-        int count = split(line, word);
-        if (count == 0) continue;
-        if (reader->queries == 0) {
-            if (!read_lengths(reader, word, count)) return false;
-            continue;
-        }
-        struct mask_piece piece = {0};
-        if (!read_piece(reader, word, count, &piece) || !make_room(reader, pieces->count)) return false;
-        reader->line_of[pieces->count] = reader->line;
-        mask_pieces_add(pieces, piece);
-        if (pieces->failed) return refuse(reader, "out of memory");
-        if (!place(reader, pieces)) return false;
+        if (!read_line(reader, line, pieces)) return false;
     }
     if (ferror(file)) return refuse(reader, "%s", strerror(errno));
+    if (reader->line == 0) return refuse(reader, "an empty file; expected 'queries NUMBER keys NUMBER' and ranges");
     return reader->queries > 0 || refuse(reader, "the file ends without 'queries NUMBER keys NUMBER'");
 }
 
 static bool read_file(struct reader *reader, struct mask_pieces *pieces) {
     FILE *file = fopen(reader->path, "r");
     if (!file) {
-        snprintf(reader->reason, REASON_SIZE, "%.300s: %s", reader->path, strerror(errno));
+        snprintf(reader->reason, REASON_SIZE, "'%.300s': %s", reader->path, strerror(errno));
         return false;
     }
     bool right = read_lines(reader, file, pieces);

@@ -91,7 +91,7 @@ static void check_area(const struct mask *mask) {
 }
 
 static void check_named(enum mask_name name, int64_t queries, int64_t keys, int64_t window) {
-    if (name == MASK_file) return; /* test_mask_file.c */
+    if (name == MASK_file) return; /* test_prefill.sh */
     struct mask *mask = mask_new(name, queries, keys, window);
     assert_non_null(mask);
     if (mask->grid.query_blocks > 0) { /* not pieces alone: test_tiles.c */
