@@ -7,7 +7,7 @@
 #include "bench/random.h"
 
 const char *const problem_dtype_words[] = {"fp32", "bf16", "fp16", "fp8_e4m3", NULL};
-const char *const problem_option_words[] = {"none", "soft_cap", "alibi", "sink", "gate", "clipped", NULL};
+const char *const problem_option_words[] = {"none", "soft_cap", "alibi", "sink", "gate", "clipped", "together", NULL};
 const char *const problem_input_words[] = {"normal", "outliers", "peaks", NULL};
 
 static const char *mask_path;
@@ -51,27 +51,17 @@ static const struct mask *mask_of(const struct run *run, char *reason) {
 }
 
 static struct attention_options options_of(const struct run *run) {
+    enum problem_option option = (enum problem_option)run->value[PROBLEM_AXIS_OPTION];
+    bool all = option == PROBLEM_OPTION_together;
     struct attention_options options = {0};
-    switch ((enum problem_option)run->value[PROBLEM_AXIS_OPTION]) {
-    case PROBLEM_OPTION_none:
-        break;
-    case PROBLEM_OPTION_soft_cap:
-        options.soft_cap = 50;
-        break;
-    case PROBLEM_OPTION_alibi:
-        options.alibi = true;
-        break;
-    case PROBLEM_OPTION_sink:
-        options.sink = true;
-        break;
-    case PROBLEM_OPTION_gate:
-        options.gate = true;
-        break;
-    case PROBLEM_OPTION_clipped:
+    if (all || option == PROBLEM_OPTION_soft_cap) options.soft_cap = 50;
+    if (all || option == PROBLEM_OPTION_clipped) {
         options.clip_low = -0.03f;
         options.clip_high = 1.03f;
-        break;
     }
+    options.alibi = all || option == PROBLEM_OPTION_alibi;
+    options.sink = all || option == PROBLEM_OPTION_sink;
+    options.gate = all || option == PROBLEM_OPTION_gate;
     return options;
 }
 

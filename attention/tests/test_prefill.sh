@@ -20,7 +20,7 @@ measure $host --mask full,causal,strided --seq 1 --past 0,1500 --tokens 3 --hidd
 expect "one token is right" all_right
 measure $host --variant tiled --mask causal --seq 200 --tokens 400 --dtype fp32,bf16 --option all --inputs all --group 2
 expect "options and outliers are right" all_right
-for option in none soft_cap alibi sink gate clipped; do
+for option in none soft_cap alibi sink gate clipped together; do
     expect "tiled $option has rows" has variant,option,dtype,status "tiled,$option,bf16,ok"
 done
 measure $host --variant tiled,tiled_amx --mask full,causal_sliding,strided --seq 200 --past 100 --tokens 400 --dtype bf16
@@ -83,7 +83,14 @@ refused_file "a negative number" "$head|-1 8 0 4|" "ranges:2: '-1'"
 refused_file "a range of three numbers" "$head|1 8 0|" "ranges:2: expected"
 refused_file "an unknown kind" "$head|1 8 0 4 diagonal|" "ranges:2: 'diagonal'"
 refused_file "a mask file without lengths" "0 8 0 4|" "ranges:1: expected"
-refused_file "an empty mask file" "" "ends without"
+refused_file "a number above all lengths" "queries 99999999999999999999 keys 40|" "ranges:1: 9* is out of bounds"
+refused_file "a mask file of a comment" "# nothing|" "ranges:1: the file ends without"
+refused_file "an empty mask file" "" "ranges: an empty file"
+printf '%s\n0 16\0000 16\n' "$head" >"$work/ranges"
+measure $host --mask file --mask-file "$work/ranges"
+expect "a mask file that is no text is refused" refused "ranges:2: not a text"
+measure $host --mask file --mask-file "$work"
+expect "a folder as a mask file is refused" refused "Is a directory"
 measure $host --mask file --mask-file "$work/absent"
 expect "an absent mask file is refused" refused "absent"
 
