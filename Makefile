@@ -101,12 +101,12 @@ $(BUILD)/%.c.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
 	$(SAY) "  cc    $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
-# The assembler only remarks that it made warpgroup instructions wait for one another (C7510 .. C7519): an error here.
+# The assembler only remarks that it made warpgroup instructions wait for one another (C7510 .. C7529): an error here.
 $(BUILD)/%.cu.o: %.cu $(BUILD)/config.mk
 	@mkdir -p $(@D)
 	$(SAY) "  nvcc  $<"
 	$(Q)$(NVCC) $(NVCCFLAGS_ALL) -MMD -MP -c $< -o $@ >$@.log 2>&1; status=$$?; cat $@.log >&2; \
-	    [ $$status -eq 0 ] && ! grep -q '(C751[0-9])' $@.log
+	    [ $$status -eq 0 ] && ! grep -q '(C75[12][0-9])' $@.log
 
 # what the manifest says of the build
 COMMIT := $(shell git rev-parse -q --verify HEAD 2>/dev/null)
