@@ -77,7 +77,7 @@ enum problem_inputs { PROBLEM_INPUTS_normal, PROBLEM_INPUTS_outliers, PROBLEM_IN
 #define PROBLEM_OPTION                                                                                                 \
     .name = "option",                                                                                                  \
     .help = "none; soft_cap: scores within 50 by tanh; alibi: less by slope times distance; sink: one more score a "   \
-            "head; gate: outputs times a sigmoid; clipped: probabilities stretched to -0.03 .. 1.03 and clipped; "     \
+            "head; gate: outputs times a sigmoid; clipped: probabilities stretched to -4 / keys .. 1.03 and clipped; " \
             "together: all of them",                                                                                   \
     .kind = AXIS_WORD, .words = problem_option_words
 #define PROBLEM_INPUTS                                                                                                 \
