@@ -21,6 +21,10 @@ struct flash_boxes {
     CUtensorMap key, value, key_stepped, value_stepped;
 };
 
+/* What a kernel makes of struct score_options: nothing; all but clipping; or one of the two walks over the key tiles of
+   a clipped softmax, whose probabilities have to be finished first: the log-sum-exp, and then the output. */
+enum flash_options { FLASH_NO_OPTIONS, FLASH_OPTIONS, FLASH_LOG_SUM_EXP, FLASH_CLIP };
+
 struct flash_arguments {
     /* (head_dim, token, head, batch); boxes of 64 x the rows of a tile */
     CUtensorMap query, key, value, output_map;

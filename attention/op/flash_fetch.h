@@ -13,11 +13,12 @@
 enum { FLASH_SHARED_MAX = 227 * 1024, FLASH_WORK_SLOTS = 2, FLASH_LATE = 1 };
 
 /* STAGES: key tiles, and as many value tiles, in shared memory. CONTINUE: the first scores of a query tile are made
-   while the last values of the one before are added up; costs registers. OPTIONS: struct score_options counts. SPARSE:
-   for masks with many partial tiles: a warpgroup leaves out the halves of a key tile that hold nothing for its rows. */
+   while the last values of the one before are added up; costs registers. OPTIONS: what of struct score_options counts.
+   SPARSE: for masks with many partial tiles: a warpgroup leaves out the halves of a key tile that hold nothing for its
+   rows. */
 #define FLASH_TEMPLATE                                                                                                 \
-    template <typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE, bool OPTIONS, \
-              bool SPARSE>
+    template <typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,                \
+              enum flash_options OPTIONS, bool SPARSE>
 #define FLASH_ARGUMENTS element, HEAD_DIM, TILE_KEYS, WARPGROUPS, STAGES, CONTINUE, OPTIONS, SPARSE
 
 FLASH_TEMPLATE struct flash_tiles {
@@ -25,13 +26,15 @@ FLASH_TEMPLATE struct flash_tiles {
     static constexpr int QUERIES = WARPGROUPS * WGMMA_M, OUTPUT_CHUNKS = (HEAD_DIM + CHUNK - 1) / CHUNK;
     static constexpr int QUERY_BYTES = OUTPUT_CHUNKS * QUERIES * CHUNK_BYTES; /* also of the output, 16-bit always */
     static constexpr int KEY_BYTES = CHUNKS * TILE_KEYS * CHUNK_BYTES;
-    static constexpr int VALUE_BYTES = flash_format<element>::SCALED ? HEAD_DIM * TILE_KEYS : KEY_BYTES;
+    static constexpr bool HAS_OUTPUT = OPTIONS != FLASH_LOG_SUM_EXP; /* and fetches values */
+    static constexpr int VALUE_BYTES = HAS_OUTPUT * (flash_format<element>::SCALED ? HEAD_DIM * TILE_KEYS : KEY_BYTES);
     static constexpr int STEPS = TILE_KEYS * sizeof(element) / WGMMA_K_BYTES; /* of the product with the values */
     /* with barriers, alignment */
     static constexpr int FIXED_BYTES = STAGES * (KEY_BYTES + VALUE_BYTES) + 2 * WGMMA_TILE_ALIGNMENT;
     /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. SPARSE:
        three, since lines are short; and what a first part left comes to where the queries were, when they are used. */
     static constexpr int QUERY_SLOTS = SPARSE ? 3 : FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
+    static constexpr bool DELIVERS = HAS_OUTPUT && QUERY_SLOTS > 1; /* the output, through where queries lay */
     static constexpr int SHARED_BYTES = FIXED_BYTES + QUERY_SLOTS * QUERY_BYTES;
     static_assert(SHARED_BYTES <= FLASH_SHARED_MAX, "shared memory of a block");
     /* A query tile's rows are ended while the first products of the next one run, and masks become bits: where that was
@@ -217,7 +220,7 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
                                                      &barriers->key_full[stage]);
                 if (i == late && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
             }
-            if (i < work.entry_end - 1) {
+            if (tiles::HAS_OUTPUT && i < work.entry_end - 1) {
                 unsigned value_count = count - (more ? 2 : 1), stage = value_count % STAGES;
                 barrier_wait(&barriers->value_empty[stage], (value_count / STAGES & 1) ^ 1);
                 char *to = value + stage * tiles::VALUE_BYTES;

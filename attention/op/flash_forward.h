@@ -7,7 +7,7 @@
 
 #if WGMMA_BUILT
 template <int COLUMNS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
-          bool OPTIONS, bool SPARSE>
+          enum flash_options OPTIONS, bool SPARSE>
 static __device__ __forceinline__ void flash_take_columns(struct flash_share<FLASH_ARGUMENTS> &share,
                                                           struct mask_tile entry, int first, float (&correction)[2]) {
     float(&score)[COLUMNS / 2] = *(float(*)[COLUMNS / 2]) & share.score;
@@ -34,6 +34,10 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
             flash_take_columns<TILE_KEYS / 2>(share, entry, flash_first<TILE_KEYS>(share.halves), correction);
         else
             correction[0] = correction[1] = 1, share.rows.changed = !tiles::KEEPS;
+    } else if constexpr (OPTIONS == FLASH_CLIP) {
+        float factor = flash_take_options<TILE_KEYS, tiles::QUERIES>(share.score, share.arguments, share.head,
+                                                                     share.first_query, share.row, entry);
+        flash_clip<TILE_KEYS>(share.score, &share.rows, factor, &share.arguments->options);
     } else {
         if (OPTIONS)
             flash_change<TILE_KEYS>(share.score, share.arguments, share.head, share.first_query + share.row,
@@ -104,6 +108,7 @@ static __device__ __forceinline__ void flash_start(struct flash_share<FLASH_ARGU
     float maximum = first_maximum(&share.arguments->options, share.head);
     float sum = threadIdx.x % 4 == 0 ? first_sum(&share.arguments->options) : 0; /* four threads add up */
     share.rows = {{maximum, maximum}, {sum, sum}, false, true, false, false};
+    if (OPTIONS == FLASH_CLIP) flash_recall(share.arguments, &share.rows, first_query + share.row, batch_head);
 }
 
 /* A query tile that ends, and the one after it. */
@@ -141,7 +146,7 @@ static __device__ __forceinline__ void flash_turn(struct flash_share<FLASH_ARGUM
 /* The scores of the next key tile are made while the values of the one before are added up. BEGINS: it is the first of
    a query tile, whose sums start anew; what ends the one before is in output and correction, for flash_end. */
 template <bool BEGINS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
-          bool OPTIONS, bool SPARSE>
+          enum flash_options OPTIONS, bool SPARSE>
 static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_ARGUMENTS> &share, int at,
                                                      bool accumulate, bool last, const struct flash_done &done) {
     constexpr bool ENDS_LATE = flash_tiles<FLASH_ARGUMENTS>::ENDS_LATE;
@@ -168,9 +173,9 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
         if (BEGINS && ENDS_LATE) flash_turn(share, done);
         wgmma_wait<1>();
         flash_take_scores(share, entry, last, BEGINS ? unused : share.correction);
-        if constexpr (flash_format<element>::SCALED) wgmma_hold(share.score); /* as flash_never: no sums are there yet */
-        barrier_wait(&barriers->value_full[share.stage],
-                     flash_format<element>::SCALED ? phase : phase ^ flash_never(&share.rows));
+        constexpr bool HOLDS = flash_format<element>::SCALED || OPTIONS == FLASH_CLIP;
+        if constexpr (HOLDS) wgmma_hold(share.score); /* as flash_never: no sums are there */
+        barrier_wait(&barriers->value_full[share.stage], HOLDS ? phase : phase ^ flash_never(&share.rows));
         wgmma_wait<0>();
     }
     wgmma_hold(share.output);
@@ -181,7 +186,7 @@ static __device__ __forceinline__ void flash_advance(struct flash_share<FLASH_AR
     flash_warp_arrive(&barriers->value_empty[previous]);
     if constexpr (!BEGINS) {
         if constexpr (flash_format<element>::SCALED) flash_take_exponentials(share);
-        if (share.rows.changed) {
+        if (OPTIONS != FLASH_CLIP && share.rows.changed) {
 #pragma unroll
             for (int i = 0; i < HEAD_DIM / 2; i++) share.output[i] *= share.correction[i / 2 % 2];
         }
@@ -314,13 +319,15 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
     }
 }
 
+FLASH_TEMPLATE static __device__ void flash_sum_rows(struct flash_share<FLASH_ARGUMENTS> &share); /* flash_clip.h */
+
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_start_barriers(struct flash_barriers<STAGES> *barriers) {
     constexpr unsigned WARPS = WARPGROUPS * WGMMA_THREADS / WARP;
-    constexpr int QUERY_SLOTS = flash_tiles<FLASH_ARGUMENTS>::QUERY_SLOTS;
-    for (int i = 0; i < QUERY_SLOTS; i++) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    for (int i = 0; i < tiles::QUERY_SLOTS; i++) {
         barrier_start(&barriers->query_full[i]);
-        barrier_start_for(&barriers->query_empty[i], QUERY_SLOTS == 1 ? WARPS : 1);
+        barrier_start_for(&barriers->query_empty[i], tiles::DELIVERS ? 1 : WARPS);
         barrier_start_for(&barriers->output_full[i], WARPS);
     }
     for (int i = 0; i < STAGES; i++) {
@@ -335,10 +342,9 @@ static __device__ __forceinline__ void flash_start_barriers(struct flash_barrier
     for (int i = 0; i < FLASH_WORK_SLOTS; i++) {
         barrier_start(&barriers->work_full[i]);
         /* and those who fetch keys, deliver, and fetch what a first part left */
-        barrier_start_for(&barriers->work_empty[i], WARPS + (QUERY_SLOTS > 1 ? 2 : 1) + (SPARSE ? 1 : 0));
+        barrier_start_for(&barriers->work_empty[i], WARPS + (tiles::DELIVERS ? 2 : 1) + (SPARSE ? 1 : 0));
         barriers->careful[i] = barriers->failed[i] = false;
     }
-    static_assert(sizeof(*barriers) <= WGMMA_TILE_ALIGNMENT, "room that FIXED_BYTES has for them");
     barriers_started();
 }
 #endif
@@ -362,7 +368,7 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
         if (thread == 0) flash_fetch_queries<FLASH_ARGUMENTS>(&arguments, query, barriers);
         if (SPARSE ? warp == 1 : thread == WARP)
             flash_fetch_keys<FLASH_ARGUMENTS>(&arguments, key, value, barriers);
-        if (tiles::QUERY_SLOTS > 1 && (SPARSE ? warp == 2 : thread == 2 * WARP))
+        if (tiles::DELIVERS && (SPARSE ? warp == 2 : thread == 2 * WARP))
             flash_deliver<FLASH_ARGUMENTS>(&arguments, query, barriers);
         if constexpr (SPARSE)
             if (thread == 3 * WARP) flash_fetch_earlier<FLASH_ARGUMENTS>(&arguments, query, barriers);
@@ -382,7 +388,8 @@ static __global__ void __launch_bounds__((WARPGROUPS + 1) * WGMMA_THREADS, 1)
         share.query_slot = share.count = share.stage = share.halves = share.joined = 0;
         share.parts_at = 2 * warpgroup;
         share.started = false;
-        flash_compute(share, rows);
+        if constexpr (OPTIONS == FLASH_LOG_SUM_EXP) flash_sum_rows(share);
+        else flash_compute(share, rows);
     }
 #else
     __trap();

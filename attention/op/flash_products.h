@@ -30,7 +30,7 @@ FLASH_TEMPLATE struct flash_share {
 
 /* Scores of COLUMNS keys of a tile from its key `first` on. */
 template <int COLUMNS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
-          bool OPTIONS, bool SPARSE>
+          enum flash_options OPTIONS, bool SPARSE>
 static __device__ __forceinline__ void flash_multiply_keys(struct flash_share<FLASH_ARGUMENTS> &share,
                                                            float (&score)[COLUMNS / 2], int first) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
@@ -48,7 +48,7 @@ static __device__ __forceinline__ void flash_multiply_keys(struct flash_share<FL
 
 /* Adds up the values of COUNT keys of a tile from its key `first` on. */
 template <int COUNT, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
-          bool OPTIONS, bool SPARSE>
+          enum flash_options OPTIONS, bool SPARSE>
 static __device__ __forceinline__ void flash_multiply_values(struct flash_share<FLASH_ARGUMENTS> &share, unsigned stage,
                                                              int first, bool accumulate) {
     unsigned value = share.value_tile + stage * flash_step(flash_tiles<FLASH_ARGUMENTS>::VALUE_BYTES) +
@@ -105,7 +105,7 @@ static __device__ __forceinline__ void flash_look_ahead(struct flash_share<FLASH
     if (SPARSE && !last) share.next = flash_uniform(share.arguments->entry[at - 1].where);
 }
 template <bool BEGINS, typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
-          bool OPTIONS, bool SPARSE>
+          enum flash_options OPTIONS, bool SPARSE>
 static __device__ __forceinline__ struct mask_tile flash_look(struct flash_share<FLASH_ARGUMENTS> &share) {
     uint32_t where = share.next;
     if (BEGINS) { /* read by the lane alone that lets the key tile go: that orders it before what is written next */

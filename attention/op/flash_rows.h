@@ -19,6 +19,7 @@ struct flash_rows {
 /* Probabilities of 16 bits may sum up to so much in a thread's part of a key tile before the maximum rises: fp16 ends
    at 2^16. And all to so much before they count as lost: what takes them back is a normal number. */
 static constexpr float FLASH_OUTGROWN = 0x1p14f, FLASH_LOST = 0x1p120f;
+static constexpr float FLASH_SUM_MAX = 0x1p100f; /* of a thread's part of a key tile, in the first walk of two */
 
 #if WGMMA_BUILT
 /* -infinity where the mask forbids the pair; where: of the tile's entry. */
@@ -120,6 +121,18 @@ static __device__ __forceinline__ void flash_change(float (&score)[COLUMNS / 2],
         score[i] -= slope * fabsf(distance + (float)(i / 2 % 2 * 8 - i / 4 * 8 - i % 2));
 }
 
+/* Of a clipped softmax: scores get the options and the mask; what they are still to be multiplied by returns. */
+template <int COLUMNS, int TILE_QUERIES>
+static __device__ __forceinline__ float flash_take_options(float (&score)[COLUMNS / 2],
+                                                           const struct flash_arguments *arguments, int head,
+                                                           int first_query, int row, struct mask_tile entry) {
+    bool changes = changes_scores(&arguments->options);
+    if (changes) flash_change<COLUMNS>(score, arguments, head, first_query + row, entry.tile * COLUMNS);
+    if (mask_tile_form(entry) != MASK_TILE_FULL)
+        flash_mask<COLUMNS, TILE_QUERIES>(score, arguments, entry.where, row);
+    return changes ? 1 : arguments->factor;
+}
+
 /* The largest of a row, of what the threads of a quad hold. */
 static __device__ __forceinline__ float flash_quad_maximum(float maximum) {
     maximum = fmaxf(maximum, __shfl_xor_sync(~0u, maximum, 1));
@@ -208,6 +221,67 @@ static __device__ __forceinline__ void flash_softmax(float (&score)[COLUMNS / 2]
         flash_outgrow<COLUMNS>(score, rows, 1, sum[0] + sum[1], correction);
 }
 
+/* The first of two walks: exponentials of scores, which stay. search: for the rows' maxima, which stay otherwise. */
+template <int COLUMNS>
+static __device__ __forceinline__ void flash_exponentials(const float (&score)[COLUMNS / 2], struct flash_rows *rows,
+                                                          float factor, bool search,
+                                                          float (&exponential)[COLUMNS / 2]) {
+    float shift[2] = {rows->maximum[0], rows->maximum[1]}, correction[2];
+    if (search) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            float maximum = score[2 * half];
+#pragma unroll
+            for (int i = 2 * half; i < COLUMNS / 2; i += 4) maximum = fmaxf(maximum, fmaxf(score[i], score[i + 1]));
+            shift[half] = flash_rise(rows, half, maximum * factor, &correction[half]);
+            rows->sum[half] *= correction[half];
+        }
+        rows->settled = __all_sync(~0u, fminf(rows->maximum[0], rows->maximum[1]) > -INFINITY);
+    }
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 2; i++) exponential[i] = exp2_fast(score[i] * factor - shift[i / 2 % 2]);
+}
+
+/* Adds them to the rows' sums. Where they have grown too large for fp32 they are made again, with a search; sums of 2^22
+   tiles fit. */
+template <int COLUMNS>
+static __device__ __forceinline__ void flash_add_up(const float (&score)[COLUMNS / 2], struct flash_rows *rows,
+                                                    float factor, float (&exponential)[COLUMNS / 2]) {
+    for (bool again = false;; again = true) {
+        float sum[2] = {0, 0};
+#pragma unroll
+        for (int i = 0; i < COLUMNS / 2; i++) sum[i / 2 % 2] += exponential[i];
+        if (again || __all_sync(~0u, sum[0] + sum[1] <= FLASH_SUM_MAX)) {
+            rows->sum[0] += sum[0];
+            rows->sum[1] += sum[1];
+            return;
+        }
+        flash_exponentials<COLUMNS>(score, rows, factor, true, exponential);
+    }
+}
+
+/* The finished log-sum-exp of a thread's rows as what is taken off their scores; 0 where they see nothing, and of rows
+   that do not exist. */
+static __device__ __forceinline__ void flash_recall(const struct flash_arguments *arguments, struct flash_rows *rows,
+                                                    int query, int batch_head) {
+    const float *log_sum_exp = arguments->log_sum_exp + (int64_t)batch_head * arguments->queries;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int q = query + 8 * half;
+        rows->maximum[half] = flash_shift(q < arguments->queries ? log_sum_exp[q] * (float)M_LOG2E : -INFINITY);
+    }
+}
+
+/* Scores become clipped probabilities. Forbidden pairs become 0, since clip_low is at most 0. */
+template <int COLUMNS>
+static __device__ __forceinline__ void flash_clip(float (&score)[COLUMNS / 2], const struct flash_rows *rows,
+                                                  float factor, const struct score_options *options) {
+    float stretch = options->clip_high - options->clip_low, low = options->clip_low;
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 2; i++)
+        score[i] = __saturatef(stretch * exp2_fast(score[i] * factor - rows->maximum[i / 2 % 2]) + low);
+}
+
 /* 0, known only when the sums are: what waits for it comes after the softmax, some of which the compiler would
    otherwise put behind the wait for the product that it is to overlap. (No arithmetic makes a NaN with all bits set.) */
 static __device__ __forceinline__ unsigned flash_never(const struct flash_rows *rows) {
@@ -223,8 +297,8 @@ static __device__ __forceinline__ void flash_pack(uint32_t (&probability)[COLUMN
         probability[i / 4][i % 4] = pack_pair(score[2 * i], score[2 * i + 1], element());
 }
 
-/* Ends two rows: what their outputs are to be multiplied by; stores log_sum_exp. */
-template <bool OPTIONS>
+/* Ends two rows: what their outputs are to be multiplied by; stores log_sum_exp where it was not known. */
+template <enum flash_options OPTIONS>
 static __device__ __forceinline__ void flash_finish(const struct flash_arguments *arguments,
                                                     const struct flash_rows *rows, struct mask_line line,
                                                     int batch_head, int row, float (&inverse)[2]) {
@@ -234,11 +308,11 @@ static __device__ __forceinline__ void flash_finish(const struct flash_arguments
         float sum = rows->sum[half];
         sum += __shfl_xor_sync(~0u, sum, 1);
         sum += __shfl_xor_sync(~0u, sum, 2);
-        inverse[half] = sum > 0 ? __fdividef(1, sum) : 0;
+        inverse[half] = OPTIONS == FLASH_CLIP ? 1 : sum > 0 ? __fdividef(1, sum) : 0;
         if (r >= line.count) continue;
         int64_t at = (int64_t)batch_head * arguments->queries + line.first + r * line.step;
         if (OPTIONS) inverse[half] *= gate_of(&arguments->options, at);
-        if (threadIdx.x % 4 == 0)
+        if (OPTIONS != FLASH_CLIP && threadIdx.x % 4 == 0)
             arguments->log_sum_exp[at] =
                 sum > 0 ? (rows->maximum[half] + __log2f(sum)) * (float)M_LN2 : -INFINITY;
     }

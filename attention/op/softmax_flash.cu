@@ -1,6 +1,6 @@
 /* softmax_flash.cu: softmax attention as fast as Hopper lets it be: one kernel in which copies, matrix products and
    softmax run at the same time (flash_forward.h), after FlashAttention-3 (arXiv 2407.08608). bf16 and fp16, every mask,
-   the options of score_options.h; and fp8 (e4m3), every mask, without options.
+   the options of score_options.h (clipping: softmax_flash_clipped.cu); and fp8 (e4m3), every mask, without options.
 
    A block stays on its multiprocessor and takes query tiles from a list until it is empty. One warp fetches work and
    queries, one keys and values into rings of shared memory, one writes finished tiles; two or three warpgroups
@@ -75,48 +75,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "flash_forward.h"
+#include "flash_kernel.h"
 #include "flash_map.h"
 #include "flash_work.h"
 #include "flash_values.h"
 #include "softmax_flash_backward.h"
 
-/* few >= 0: a kernel for plans with many partial entries, or at most so many entries a line. */
-enum { ANY = -1 };
-struct kernel {
-    int head_dim, queries, keys, threads, shared_bytes, few;
-    bool options, sparse;
-    const void *bf16, *fp16, *fp8; /* NULL: none */
-};
-#define KERNEL(head_dim, keys, warpgroups, stages, goes_on, options, sparse, few)                                      \
-    {head_dim, (warpgroups) * WGMMA_M, keys, ((warpgroups) + 1) * WGMMA_THREADS,                                       \
-     flash_tiles<__half, head_dim, keys, warpgroups, stages, goes_on, options, sparse>::SHARED_BYTES, few, options,    \
-     sparse,                                                                                                           \
-     (const void *)flash_forward<__nv_bfloat16, head_dim, keys, warpgroups, stages, goes_on, options, sparse>,         \
-     (const void *)flash_forward<__half, head_dim, keys, warpgroups, stages, goes_on, options, sparse>, NULL}
-#define KERNEL_FP8(head_dim, keys, warpgroups, stages, goes_on)                                                        \
-    {head_dim, (warpgroups) * WGMMA_M, keys, ((warpgroups) + 1) * WGMMA_THREADS,                                       \
-     flash_tiles<flash_e4m3, head_dim, keys, warpgroups, stages, goes_on, false, false>::SHARED_BYTES, ANY, false,     \
-     false, NULL, NULL,                                                                                                \
-     (const void *)flash_forward<flash_e4m3, head_dim, keys, warpgroups, stages, goes_on, false, false>}
-static const struct kernel kernels[] = {
-    KERNEL(64, 128, 3, 4, false, false, false, ANY), KERNEL(64, 128, 2, 4, false, false, false, 0),
-    KERNEL(96, 128, 2, 2, true, false, false, ANY),  KERNEL(128, 128, 2, 2, true, false, false, ANY),
-    KERNEL(128, 128, 2, 2, true, false, true, ANY),
-    KERNEL(192, 96, 2, 2, true, false, false, ANY),  KERNEL(256, 80, 2, 2, true, false, false, ANY),
-    KERNEL(256, 64, 2, 2, true, false, false, 8),    KERNEL(64, 128, 2, 4, false, true, false, ANY),
-    KERNEL(96, 128, 2, 2, true, true, false, ANY),   KERNEL(128, 128, 2, 2, true, true, false, ANY),
-    KERNEL(192, 96, 2, 2, true, true, false, ANY),   KERNEL(256, 80, 2, 2, true, true, false, ANY),
-    KERNEL_FP8(64, 128, 3, 4, false), KERNEL_FP8(96, 128, 2, 2, true),
-    KERNEL_FP8(128, 192, 2, 3, true), KERNEL_FP8(192, 128, 2, 2, true),
-    KERNEL_FP8(256, 128, 2, 2, true),
+static const struct flash_kernel kernels[] = {
+    FLASH_KERNEL(64, 128, 3, 4, false, FLASH_NO_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(64, 128, 2, 4, false, FLASH_NO_OPTIONS, false, 0),
+    FLASH_KERNEL(96, 128, 2, 2, true, FLASH_NO_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(128, 128, 2, 2, true, FLASH_NO_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(128, 128, 2, 2, true, FLASH_NO_OPTIONS, true, FLASH_ANY),
+    FLASH_KERNEL(192, 96, 2, 2, true, FLASH_NO_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(256, 80, 2, 2, true, FLASH_NO_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(256, 64, 2, 2, true, FLASH_NO_OPTIONS, false, 8),
+    FLASH_KERNEL(64, 128, 2, 4, false, FLASH_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(96, 128, 2, 2, true, FLASH_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(128, 128, 2, 2, true, FLASH_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(192, 96, 2, 2, true, FLASH_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL(256, 80, 2, 2, true, FLASH_OPTIONS, false, FLASH_ANY),
+    FLASH_KERNEL_FP8(64, 128, 3, 4, false), FLASH_KERNEL_FP8(96, 128, 2, 2, true),
+    FLASH_KERNEL_FP8(128, 192, 2, 3, true), FLASH_KERNEL_FP8(192, 128, 2, 2, true),
+    FLASH_KERNEL_FP8(256, 128, 2, 2, true),
 };
 
 /* Counters of a launch: those of flash_arguments.taken, and finished. */
 enum { TAKEN = 3, COUNTERS };
 /* What prepare leaves for forward; the maps are those of the operands that forward saw last. */
 struct detail {
-    const struct kernel *kernel;
+    const struct flash_kernel *kernel, *before; /* before: of the first of two walks, or NULL */
     struct mask_tiles *tiles; /* on the device, as work and taken */
     struct mask_tiles shape;  /* its header */
     struct flash_work *work;
@@ -127,7 +115,7 @@ struct detail {
     struct flash_backward *backward; /* NULL: the problem asks for none */
 };
 
-static const void *function_of(const struct kernel *kernel, enum dtype dtype) {
+static const void *function_of(const struct flash_kernel *kernel, enum dtype dtype) {
     if (dtype == DTYPE_fp8_e4m3) return kernel->fp8;
     return dtype == DTYPE_bf16 ? kernel->bf16 : kernel->fp16;
 }
@@ -136,11 +124,17 @@ static bool has_options(const struct attention_problem *problem) {
     return attention_no_options(problem) != NULL;
 }
 
+static bool is_clipped(const struct attention_problem *problem) {
+    return problem->options.clip_high > 0;
+}
+
 /* few: the one for such plans, sparse: the one that leaves things out; NULL where there is none. */
-static const struct kernel *kernel_for(const struct attention_problem *problem, bool few, bool sparse) {
+static const struct flash_kernel *kernel_for(const struct attention_problem *problem, bool few, bool sparse) {
+    if (is_clipped(problem)) return few || sparse ? NULL : flash_clipped_kernel(problem->head_dim, FLASH_CLIP);
+    enum flash_options options = has_options(problem) ? FLASH_OPTIONS : FLASH_NO_OPTIONS;
     for (size_t i = 0; i < ARRAY_LENGTH(kernels); i++)
-        if (kernels[i].head_dim == problem->head_dim && kernels[i].options == has_options(problem) &&
-            kernels[i].sparse == sparse && (kernels[i].few != ANY) == few &&
+        if (kernels[i].head_dim == problem->head_dim && kernels[i].options == options &&
+            kernels[i].sparse == sparse && (kernels[i].few != FLASH_ANY) == few &&
             function_of(&kernels[i], problem->dtype))
             return &kernels[i];
     return NULL;
@@ -172,13 +166,12 @@ static const char *decline(const struct attention_problem *problem) {
         problem->keys > INT32_MAX / 2)
         return "the flash kernel counts heads and tokens in 31 bits";
     if (problem->backward && flash_backward_decline(problem)) return flash_backward_decline(problem);
-    if (problem->options.clip_high > 0) return "of a clipped softmax only the plain and the mma kernel know";
     return problem->backward ? attention_no_options(problem) : NULL;
 }
 
 /* Is the plan one for `kernel`, which has smaller tiles? A fifth of the entries is partial of a causal mask of 1024
    queries. */
-static bool is_for(const struct kernel *kernel, const struct mask_tiles *tiles) {
+static bool is_for(const struct flash_kernel *kernel, const struct mask_tiles *tiles) {
     int64_t lines = (int64_t)tiles->heads * tiles->lines, partial = tiles->entry_count - tiles->full_count;
     return partial * 5 > tiles->entry_count || tiles->entry_count <= kernel->few * lines;
 }
@@ -228,9 +221,9 @@ static bool prepare_work(const struct attention_problem *problem, struct detail 
 }
 
 /* The plan for the problem, and which kernel walks it. NULL: out of memory. */
-static struct mask_tiles *plan_tiles(const struct attention_problem *problem, const struct kernel **kernel) {
-    const struct kernel *usual = kernel_for(problem, false, false), *smaller = kernel_for(problem, true, false);
-    const struct kernel *sparse_kernel = kernel_for(problem, false, true);
+static struct mask_tiles *plan_tiles(const struct attention_problem *problem, const struct flash_kernel **kernel) {
+    const struct flash_kernel *usual = kernel_for(problem, false, false), *smaller = kernel_for(problem, true, false);
+    const struct flash_kernel *sparse_kernel = kernel_for(problem, false, true);
     bool sparse = sparse_kernel != NULL, never = false;
     struct mask_tiles *tiles = flash_work_tiles(problem, usual->queries, usual->keys, &sparse);
     *kernel = sparse ? sparse_kernel : usual;
@@ -240,8 +233,15 @@ static struct mask_tiles *plan_tiles(const struct attention_problem *problem, co
     return flash_work_tiles(problem, smaller->queries, smaller->keys, &never);
 }
 
+static bool take_shared_memory(const struct attention_problem *problem, const struct flash_kernel *kernel,
+                               char *reason) {
+    return !flash_failed(cudaFuncSetAttribute(function_of(kernel, problem->dtype),
+                                              cudaFuncAttributeMaxDynamicSharedMemorySize, kernel->shared_bytes),
+                         "shared memory of the flash kernel", reason);
+}
+
 static bool prepare(const struct attention_problem *problem, struct attention_plan *plan, char *reason) {
-    const struct kernel *kernel;
+    const struct flash_kernel *kernel;
     const char *missing = wgmma_missing();
     plan->workspace = 0;
     if (missing) {
@@ -258,9 +258,9 @@ static bool prepare(const struct attention_problem *problem, struct attention_pl
     plan->detail = detail;
     detail->kernel = kernel;
     if (problem->dtype == DTYPE_fp8_e4m3) plan->workspace = flash_values_layout(problem, kernel->keys).bytes;
-    bool done = !flash_failed(cudaFuncSetAttribute(function_of(kernel, problem->dtype),
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, kernel->shared_bytes),
-                              "shared memory of the flash kernel", reason) &&
+    if (is_clipped(problem)) detail->before = flash_clipped_kernel(problem->head_dim, FLASH_LOG_SUM_EXP);
+    bool done = take_shared_memory(problem, kernel, reason) &&
+                (!detail->before || take_shared_memory(problem, detail->before, reason)) &&
                 prepare_work(problem, detail, tiles, reason);
     free(tiles);
     if (done && problem->backward) {
@@ -305,7 +305,7 @@ static bool bind_gathered(const struct attention_problem *problem, const struct 
                            step, reason);
 }
 
-static bool bind_maps(const struct attention_problem *problem, const struct kernel *kernel,
+static bool bind_maps(const struct attention_problem *problem, const struct flash_kernel *kernel,
                       const struct attention_buffers *buffers, struct flash_arguments *arguments, char *reason) {
     return flash_map(&arguments->query, problem, buffers->query, problem->query, problem->queries, problem->heads,
                      kernel->queries, reason) &&
@@ -318,7 +318,7 @@ static bool bind_maps(const struct attention_problem *problem, const struct kern
 }
 
 /* What fp8 has besides; values come through value_tiles, not through their map. */
-static void bind_fp8(const struct attention_problem *problem, const struct kernel *kernel,
+static void bind_fp8(const struct attention_problem *problem, const struct flash_kernel *kernel,
                      const struct attention_buffers *buffers, struct flash_arguments *arguments) {
     struct flash_values_layout layout = flash_values_layout(problem, kernel->keys);
     arguments->value_tiles = (const char *)buffers->workspace;
@@ -330,7 +330,7 @@ static void bind_fp8(const struct attention_problem *problem, const struct kerne
 
 static bool bind(const struct attention_problem *problem, struct detail *detail,
                  const struct attention_buffers *buffers, char *reason) {
-    const struct kernel *kernel = detail->kernel;
+    const struct flash_kernel *kernel = detail->kernel;
     struct flash_arguments *arguments = &detail->arguments;
     *arguments = (struct flash_arguments){};
     arguments->joins_from = INT32_MAX;
@@ -363,17 +363,23 @@ static bool is_bound(const struct detail *detail, const struct attention_buffers
            bound->query_scale == buffers->query_scale;
 }
 
+static bool launch(const struct attention_problem *problem, struct detail *detail, const struct flash_kernel *kernel,
+                   struct CUstream_st *stream, char *reason) {
+    void *arguments[] = {&detail->arguments};
+    return !flash_failed(cudaLaunchKernel(function_of(kernel, problem->dtype), dim3((unsigned)detail->blocks),
+                                          dim3((unsigned)kernel->threads), arguments, (size_t)kernel->shared_bytes,
+                                          stream),
+                         "launch of the flash kernel", reason);
+}
+
 static bool forward(const struct attention_problem *problem, const struct attention_plan *plan,
                     const struct attention_buffers *buffers, struct CUstream_st *stream, char *reason) {
     struct detail *detail = (struct detail *)plan->detail;
     if (!is_bound(detail, buffers) && !bind(problem, detail, buffers, reason)) return false;
     if (problem->dtype == DTYPE_fp8_e4m3 && !flash_values_run(problem, detail->kernel->keys, buffers, stream, reason))
         return false;
-    void *arguments[] = {&detail->arguments};
-    return !flash_failed(cudaLaunchKernel(function_of(detail->kernel, problem->dtype), dim3((unsigned)detail->blocks),
-                                          dim3((unsigned)detail->kernel->threads), arguments,
-                                          (size_t)detail->kernel->shared_bytes, stream),
-                         "launch of the flash kernel", reason);
+    return (!detail->before || launch(problem, detail, detail->before, stream, reason)) &&
+           launch(problem, detail, detail->kernel, stream, reason);
 }
 
 static bool backward(const struct attention_problem *problem, const struct attention_plan *plan,

@@ -20,7 +20,7 @@ expect "plain is right under every mask" all_right
 expect "plain has rows of chosen blocks" has variant,mask,status "plain,landmark_blocks,ok"
 measure $device --variant plain --mask causal --seq 300 --dtype fp32 --option all --inputs all --head-dim 64 --group 2
 expect "plain is right with options and outliers" all_right
-for option in soft_cap alibi sink gate clipped; do
+for option in soft_cap alibi sink gate clipped together; do
     expect "plain $option has rows" has variant,option,status "plain,$option,ok"
 done
 measure $device --variant mma --mask full,causal,causal_sliding --dtype bf16,fp16 --seq 1,77,1030 --past 0,1000 \
@@ -35,7 +35,7 @@ expect "mma is right under every mask" all_right
 measure $device --variant mma --mask causal,full --seq 300 --dtype fp16 --option all --inputs all --hidden 768 \
     --head-dim 96 --group 4
 expect "mma is right with options and outliers" all_right
-for option in soft_cap alibi sink gate clipped; do
+for option in soft_cap alibi sink gate clipped together; do
     expect "mma $option has rows" has variant,option,status "mma,$option,ok"
 done
 measure $device --variant flash --mask full,causal,causal_sliding --dtype fp8_e4m3 --seq 1,77,1030 --past 0,1000 \
@@ -58,6 +58,15 @@ else
     for mask in strided axial; do
         expect "flash $mask has rows" has variant,mask,past,status "flash,$mask,300,ok"
     done
+    measure $device --variant flash --mask causal --dtype bf16,fp16 --seq 300 --option all --inputs normal,peaks \
+        --hidden 768 --head-dim 64,96,128,192,256 --group 1
+    expect "flash is right with options" all_right
+    for option in soft_cap alibi sink gate clipped together; do
+        expect "flash $option has rows" has variant,dtype,head_dim,option,status "flash,fp16,256,$option,ok"
+    done
+    measure $device --variant flash --mask all --dtype bf16 --seq 300,1500 --past 700 --tokens 3 --hidden 768 \
+        --head-dim 128 --group 2 --block 48 --window 100 --option clipped,together
+    expect "flash is right with a clipped softmax under every mask" all_right
     measure $device --variant flash --mask full --dtype fp8_e4m3 --seq 512 --data zeros
     expect "flash in fp8 is right of zeros" all_right
     # scores that outgrow a row's first maximum, by so much that a query tile is done again, in every kernel
