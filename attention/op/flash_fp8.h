@@ -146,7 +146,7 @@ static __device__ __forceinline__ bool flash_add_up_scaled(float (&probability)[
     rows->sum[0] += sum[0];
     rows->sum[1] += sum[1];
     if (__all_sync(~0u, fit)) return false;
-    flash_outgrow<COLUMNS>(probability, rows, 1 << FLASH_PROBABILITY_SHIFT, sum[0] + sum[1], correction);
+    flash_outgrow<COLUMNS, false>(probability, rows, 1 << FLASH_PROBABILITY_SHIFT, sum[0] + sum[1], correction);
     return true;
 }
 

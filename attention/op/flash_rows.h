@@ -161,8 +161,9 @@ static __device__ __forceinline__ void flash_settle(struct flash_rows *rows, con
 }
 
 /* Probabilities that do not fit under the maximum that was kept, and sum up to `sum` in a thread: it rises until the
-   largest is `unit` at most, by powers of two, since the scores are gone. */
-template <int COLUMNS>
+   largest is `unit`, or at most that where it rises by powers of two. By those nothing is rounded; but 8 bits have so
+   few that it is worth more to have the largest of them exact, which makes most of its row. */
+template <int COLUMNS, bool BY_POWERS>
 static __device__ __forceinline__ void flash_outgrow(float (&probability)[COLUMNS / 2], struct flash_rows *rows,
                                                      float unit, float sum, float (&correction)[2]) {
     rows->failed |= !rows->careful && __any_sync(~0u, !(sum < FLASH_LOST));
@@ -173,7 +174,8 @@ static __device__ __forceinline__ void flash_outgrow(float (&probability)[COLUMN
         for (int block = 0; block < COLUMNS / 8; block++)
             most = fmaxf(most, fmaxf(probability[4 * block + 2 * half], probability[4 * block + 2 * half + 1]));
         most = flash_quad_maximum(most);
-        float rise = ceilf(__log2f(most / unit)), scale = 1;
+        float rise = __log2f(most / unit), scale = 1;
+        if (BY_POWERS) rise = ceilf(rise);
         if (rise > 0) {
             rows->maximum[half] = before + rise;
             scale = exp2_fast(before - rows->maximum[half]);
@@ -218,7 +220,7 @@ static __device__ __forceinline__ void flash_softmax(float (&score)[COLUMNS / 2]
     rows->sum[0] += sum[0];
     rows->sum[1] += sum[1];
     if (KEEPS && __any_sync(~0u, !(sum[0] + sum[1] <= FLASH_OUTGROWN)))
-        flash_outgrow<COLUMNS>(score, rows, 1, sum[0] + sum[1], correction);
+        flash_outgrow<COLUMNS, true>(score, rows, 1, sum[0] + sum[1], correction);
 }
 
 /* The first of two walks: exponentials of scores, which stay. search: for the rows' maxima, which stay otherwise. */
