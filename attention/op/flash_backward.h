@@ -164,12 +164,11 @@ static __device__ __forceinline__ void backward_step(BACKWARD_SHARE &share, cons
     wgmma_wait<1>();
     wgmma_hold(query_sums);
     backward_hold(probability);
-    __syncwarp(); /* the arrival speaks for what all lanes have read of the rows' numbers */
-    flash_warp_arrive(&barriers->gradient_empty[stage]);
+    barrier_arrive(&barriers->gradient_empty[stage]);
     backward_add<BACKWARD_ARGUMENTS>(share, query_sums, query_tile, entry);
     wgmma_wait<0>();
     backward_hold(gradient);
-    flash_warp_arrive(&barriers->query_empty[stage]);
+    barrier_arrive(&barriers->query_empty[stage]);
 }
 
 /* Sums of a key tile into shared memory, for backward_deliver. */
@@ -205,8 +204,7 @@ static __device__ void backward_compute(BACKWARD_SHARE &share) {
         barrier_wait(&barriers->value_full, tile & 1);
         if (!tiles::SPLIT && at == end) barrier_wait(&barriers->out_empty, (tile & 1) ^ 1);
         for (; at < end; at++) backward_step<BACKWARD_ARGUMENTS>(share, work, at, (tile & 1) ^ 1);
-        __syncwarp();
-        flash_warp_arrive(&barriers->work_empty[slot]);
+        barrier_arrive(&barriers->work_empty[slot]);
         backward_leave<BACKWARD_ARGUMENTS>(share);
     }
 }

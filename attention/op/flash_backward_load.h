@@ -90,8 +90,10 @@ static __device__ __forceinline__ void backward_start_barriers(struct backward_b
     for (int i = 0; i < BACKWARD_STAGES; i++) {
         barrier_start_for(&barriers->query_full[i], 2); /* a tile, and numbers of its rows */
         barrier_start_for(&barriers->gradient_full[i], 2);
-        barrier_start_for(&barriers->query_empty[i], BACKWARD_WARPS);
-        barrier_start_for(&barriers->gradient_empty[i], BACKWARD_WARPS);
+        /* every lane tells for itself that it has read the rows' numbers: one that does so for its warp after a
+           __syncwarp is as good, but racecheck does not follow that, and it costs more */
+        barrier_start_for(&barriers->query_empty[i], BACKWARD_WARPS * WARP);
+        barrier_start_for(&barriers->gradient_empty[i], BACKWARD_WARPS * WARP);
     }
     barrier_start(&barriers->key_full);
     barrier_start(&barriers->value_full);
@@ -100,7 +102,7 @@ static __device__ __forceinline__ void backward_start_barriers(struct backward_b
     barrier_start(&barriers->out_empty);
     for (int i = 0; i < BACKWARD_WORK_SLOTS; i++) {
         barrier_start(&barriers->work_full[i]);
-        barrier_start_for(&barriers->work_empty[i], BACKWARD_WARPS + 2);
+        barrier_start_for(&barriers->work_empty[i], BACKWARD_WARPS * WARP + 2);
     }
     barriers_started();
 }

@@ -36,8 +36,7 @@ static __device__ __forceinline__ bool flash_multiply_next(struct flash_share<FL
         place->item.batch_head = work->batch_head;
         place->at = work->entry_end;
         place->begin = work->entry_begin;
-        __syncwarp(); /* all lanes have read it */
-        flash_warp_arrive(&barriers->work_empty[work - barriers->work]);
+        barrier_arrive(&barriers->work_empty[work - barriers->work]); /* every lane, as in flash_compute */
         share.query_slot = flash_uniform(place->query_count % QUERY_SLOTS);
         barrier_wait(&barriers->query_full[share.query_slot], place->query_count++ / QUERY_SLOTS & 1);
     }

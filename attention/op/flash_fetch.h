@@ -68,9 +68,6 @@ static __device__ __forceinline__ struct mask_line flash_line(const struct flash
 template <bool SPARSE> static __device__ __forceinline__ bool flash_first_lane(void) {
     return !SPARSE || threadIdx.x % WARP == 0;
 }
-template <bool SPARSE> static __device__ __forceinline__ void flash_lanes_meet(void) {
-    if (SPARSE) __syncwarp();
-}
 
 /* Has the work of a slot failed, now that it is done? Then it is to be done again. */
 template <int STAGES>
@@ -195,8 +192,7 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
         unsigned slot = tile % FLASH_WORK_SLOTS;
         barrier_wait(&barriers->work_full[slot], tile / FLASH_WORK_SLOTS & 1);
         struct flash_work work = barriers->work[slot];
-        flash_lanes_meet<SPARSE>();
-        if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_empty[slot]);
+        barrier_arrive(&barriers->work_empty[slot]);
         if (work.first_query < 0) return;
         int batch = work.batch_head / arguments->heads, head = work.batch_head % arguments->heads / arguments->group;
         int first_value = 0, late = min(work.entry_begin + FLASH_LATE, work.entry_end);
@@ -313,8 +309,7 @@ static __device__ void flash_deliver(const struct flash_arguments *arguments, co
         struct flash_work work = barriers->work[slot];
         struct mask_line line[2] = {flash_line(arguments, &work), {}};
         for (int half = 0; SPARSE && half < 2; half++) line[half] = barriers->line[slot][half];
-        flash_lanes_meet<SPARSE>();
-        if (flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_empty[slot]);
+        barrier_arrive(&barriers->work_empty[slot]);
         bool first_part = SPARSE && arguments->finished && work.first_query >= 0 && !flash_joins(arguments, &work);
         if (untold > 0 && !first_part && flash_first_lane<SPARSE>()) flash_tell_finished(arguments, untold);
         untold = first_part ? untold + 1 : 0;

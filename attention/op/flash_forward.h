@@ -236,7 +236,7 @@ static __device__ __forceinline__ const struct flash_work *flash_next(struct fla
         if (__shfl_sync(~0u, work->entry_end - work->entry_begin, 0) > 0) return work;
         flash_store_nothing<typename flash_format<element>::output, HEAD_DIM>(share.arguments, work,
                                                                               flash_line_of(share, work), share.row);
-        flash_warp_arrive(&share.barriers->work_empty[slot]);
+        barrier_arrive(&share.barriers->work_empty[slot]);
     }
 }
 
@@ -282,8 +282,7 @@ static __device__ void flash_compute(struct flash_share<FLASH_ARGUMENTS> &share,
         done.work = *work;
         done.line = flash_line_of(share, work);
         if (flash_tiles<FLASH_ARGUMENTS>::KEEPS && share.rows.failed) barriers->failed[work - barriers->work] = true;
-        __syncwarp(); /* all lanes have read it */
-        flash_warp_arrive(&barriers->work_empty[work - barriers->work]);
+        barrier_arrive(&barriers->work_empty[work - barriers->work]);
         if (!ENDS_LATE) flash_end_rows(share, done);
         if (!CONTINUE) flash_drain(share, accumulate);
         work = flash_next(share, &tile);
@@ -341,8 +340,9 @@ static __device__ __forceinline__ void flash_start_barriers(struct flash_barrier
     barrier_start_for(&barriers->queries_used, WARPS);
     for (int i = 0; i < FLASH_WORK_SLOTS; i++) {
         barrier_start(&barriers->work_full[i]);
-        /* and those who fetch keys, deliver, and fetch what a first part left */
-        barrier_start_for(&barriers->work_empty[i], WARPS + (tiles::DELIVERS ? 2 : 1) + (SPARSE ? 1 : 0));
+        /* every lane that reads it: also of those who fetch keys, deliver, and fetch what a first part left */
+        constexpr unsigned OTHERS = (tiles::DELIVERS ? 2 : 1) * (SPARSE ? WARP : 1) + (SPARSE ? 1 : 0);
+        barrier_start_for(&barriers->work_empty[i], WARPS * WARP + OTHERS);
         barriers->careful[i] = barriers->failed[i] = false;
     }
     barriers_started();
