@@ -6,6 +6,7 @@
 
 #include "flash_backward_load.h"
 #include "flash_backward_rows.h"
+#include "flash_backward_sums.h"
 
 #if WGMMA_BUILT
 /* What a warpgroup holds while it works on a key tile. Scores lie transposed, 64 keys x queries. */
@@ -140,8 +141,11 @@ static __device__ __forceinline__ void backward_step(BACKWARD_SHARE &share, cons
                                          tiles::SPLIT ? share.warpgroup * SCORE_COLUMNS : 0};
     float query_sums[tiles::QUERY_COLUMNS / 2];
     uint32_t probability[SCORE_COLUMNS / 16][4], gradient[SCORE_COLUMNS / 16][4];
-    int head = work->batch_head * share.arguments->group + entry->head; /* batch * heads + head */
-    unsigned query_tile = flash_uniform(head * share.arguments->query_tiles + entry->tile);
+    unsigned query_tile = 0;
+    if constexpr (tiles::SPLIT) {
+        int head = work->batch_head * share.arguments->group + entry->head; /* batch * heads + head */
+        query_tile = flash_uniform(head * share.arguments->query_tiles + entry->tile);
+    }
     share.count++;
     backward_weigh<BACKWARD_ARGUMENTS>(share, place, entry->where, probability, gradient);
 
@@ -165,25 +169,29 @@ static __device__ __forceinline__ void backward_step(BACKWARD_SHARE &share, cons
     wgmma_hold(query_sums);
     backward_hold(probability);
     barrier_arrive(&barriers->gradient_empty[stage]);
-    backward_add<BACKWARD_ARGUMENTS>(share, query_sums, query_tile, entry);
+    backward_add<BACKWARD_ARGUMENTS>(share, query_sums, query_tile);
     wgmma_wait<0>();
     backward_hold(gradient);
     barrier_arrive(&barriers->query_empty[stage]);
 }
 
-/* Sums of a key tile into shared memory, for backward_deliver. */
+/* Sums of a key tile into shared memory, for backward_deliver; or to those of the heads that share the keys. */
 BACKWARD_TEMPLATE
-static __device__ __forceinline__ void backward_leave(BACKWARD_SHARE &share) {
+static __device__ __forceinline__ void backward_leave(BACKWARD_SHARE &share, const struct backward_work *work) {
     using tiles = backward_tiles<BACKWARD_ARGUMENTS>;
     wgmma_hold(share.key_sums);
     wgmma_hold(share.value_sums);
     if (!tiles::SPLIT) flash_warp_arrive(&share.barriers->key_empty);
-    if (tiles::BULK && threadIdx.x % WGMMA_THREADS == 0) bulk_store_wait<0>();
+    if (!tiles::SPLIT) barrier_wait(&share.barriers->sums_empty, (share.count & 1) ^ 1);
     named_barrier(BACKWARD_EXCHANGED, 2 * WGMMA_THREADS); /* the other one's products have read what lies there */
-    int at = share.warpgroup * (tiles::SPLIT ? HEAD_DIM / 2 / CHUNK * KEYS : WGMMA_M) * CHUNK_BYTES;
-    float one[2] = {1, 1}, scale[2] = {share.arguments->scale, share.arguments->scale};
-    flash_leave<element, tiles::SUM_COLUMNS, KEYS>(share.key_sums, scale, share.memory->key_out + at);
-    flash_leave<element, tiles::SUM_COLUMNS, KEYS>(share.value_sums, one, share.memory->value_out + at);
+    if (share.arguments->key_sums) {
+        backward_add_keys<BACKWARD_ARGUMENTS>(share, work);
+    } else {
+        int at = share.warpgroup * (tiles::SPLIT ? HEAD_DIM / 2 / CHUNK * KEYS : WGMMA_M) * CHUNK_BYTES;
+        float one[2] = {1, 1}, scale[2] = {share.arguments->scale, share.arguments->scale};
+        flash_leave<element, tiles::SUM_COLUMNS, KEYS>(share.key_sums, scale, share.memory->key_out + at);
+        flash_leave<element, tiles::SUM_COLUMNS, KEYS>(share.value_sums, one, share.memory->value_out + at);
+    }
     flash_warp_arrive(&share.barriers->out_full);
 }
 
@@ -204,8 +212,8 @@ static __device__ void backward_compute(BACKWARD_SHARE &share) {
         barrier_wait(&barriers->value_full, tile & 1);
         if (!tiles::SPLIT && at == end) barrier_wait(&barriers->out_empty, (tile & 1) ^ 1);
         for (; at < end; at++) backward_step<BACKWARD_ARGUMENTS>(share, work, at, (tile & 1) ^ 1);
+        backward_leave<BACKWARD_ARGUMENTS>(share, work);
         barrier_arrive(&barriers->work_empty[slot]);
-        backward_leave<BACKWARD_ARGUMENTS>(share);
     }
 }
 #endif
@@ -226,6 +234,8 @@ static __global__ void __launch_bounds__(3 * WGMMA_THREADS, 1)
         if (threadIdx.x == COMPUTING) backward_fetch_keys<BACKWARD_ARGUMENTS>(&arguments, &memory);
         if (threadIdx.x == COMPUTING + WARP) backward_fetch_queries<BACKWARD_ARGUMENTS>(&arguments, &memory);
         if (threadIdx.x == COMPUTING + 2 * WARP) backward_deliver<BACKWARD_ARGUMENTS>(&arguments, &memory);
+        if (tiles::HANDED && threadIdx.x == COMPUTING + 3 * WARP)
+            backward_add_queries<BACKWARD_ARGUMENTS>(&arguments, &memory);
     } else {
         registers_take<240>();
         BACKWARD_SHARE share;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "flash_queue.h"
+
 enum { BLOCKS_MAX = 1024 };
 #define SECTION_WORTH 1.05  /* the second-level cache is worth so much more time */
 #define GATHER_PAIRS 0x1p34 /* of a mask at most: seconds of the host */
@@ -47,19 +49,6 @@ static struct line_cost *order_lines(const struct mask_tiles *tiles, bool sparse
     return order;
 }
 
-/* The block that ends first takes `cost` more. end: a heap with the earliest on top. */
-static void take_work(double *end, int blocks, double cost) {
-    double now = end[0] + cost;
-    int at = 0;
-    for (int child = 1; child < blocks; child = 2 * at + 1) {
-        if (child + 1 < blocks && end[child + 1] < end[child]) child++;
-        if (end[child] >= now) break;
-        end[at] = end[child];
-        at = child;
-    }
-    end[at] = now;
-}
-
 /* Lists the work, heads in sections of `section`, all of a first part before a second one, and returns when the last of
    `blocks` blocks that take it in this order ends, in key tiles. work: NULL, or room for all of it. */
 static double list_section(const struct attention_problem *problem, const struct mask_tiles *tiles,
@@ -67,7 +56,8 @@ static double list_section(const struct attention_problem *problem, const struct
     const int32_t *begin = mask_tiles_begin(tiles);
     int64_t heads = problem->batch * problem->heads, lines = tiles->lines, all = lines * tiles->heads, count = 0;
     int rows = tiles->step > 0 ? 1 : tiles->tile_queries; /* a line's number, or its first query */
-    double end[BLOCKS_MAX] = {0}, last = 0;
+    struct flash_block queue[BLOCKS_MAX] = {0};
+    double last = 0;
     int64_t sections = (heads + section - 1) / section;
     for (int64_t at = 0; at < 2 * sections; at++) {
         bool second = at >= sections; /* part */
@@ -79,10 +69,10 @@ static double list_section(const struct attention_problem *problem, const struct
                 if (work)
                     work[count++] = (struct flash_work){(int)(line % lines) * rows, (int)head, begin[line],
                                                         begin[line + 1]};
-                take_work(end, blocks, order[i].cost);
+                flash_queue_wait(queue, blocks, queue[0].ready + order[i].cost);
             }
     }
-    for (int i = 0; i < blocks; i++) last = end[i] > last ? end[i] : last;
+    for (int i = 0; i < blocks; i++) last = queue[i].ready > last ? queue[i].ready : last;
     return last;
 }
 

@@ -9,7 +9,7 @@
                        key sums             += score_gradient^T query         take their left operand from registers
                        query sums           score_gradient key, over all the tile's keys: the score gradients of both
                                             warpgroups meet in shared memory; added to fp32 sums in memory
-     round_queries   those sums, times scale, in the operands' format
+     round_sums      those sums, times scale, in the operands' format
 
    At head_dim 256 the sums of 64 keys fill the registers of two warpgroups, which then share the same keys (SPLIT in
    flash_backward_load.h). A head_dim below 64, 128 or 256 is treated as that, with zeros: 96 takes the time of 128.
@@ -19,9 +19,16 @@
      head_dim 128     64 x 128   192 KiB   128 +  64 + 32
      head_dim 256     64 x  64   224 KiB   128 +  32 + 64
 
-   deterministic: query sums are added in the order in which blocks take the key tiles, by counters in memory. A block
-   waits only for tiles that were taken before its own, so that somebody is always at work. Sums of keys are added up by
-   one block in any case.
+   A thread beside the warpgroups adds the query sums, which pass through shared memory, by the copy engine; at head_dim
+   256, where there is no room for them, the warpgroups do so from registers.
+
+   Heads that share keys: a block goes through all of them with a key tile, so that its sums stay in registers. Where it
+   would ask for more than the cache holds (flash_backward_plan.c) each head is work of its own, and sums of keys are
+   added up in memory, too.
+
+   deterministic: the plan foretells which block is where when, and gives each addition its turn by that
+   (flash_backward_turns.c); blocks then keep to their part of the plan and wait for their turns, by counters in memory.
+   Someone can always go on as long as all blocks run at the same time, which a cooperative launch sees to.
 
    Floor: five products, 10 area head_dim FLOP, at the rate of dense 16-bit products; besides, 4 head_dim bytes for each
    query and key tile into the adders of the second-level cache, and 14 head_dim + 20 bytes a query for the small
@@ -47,91 +54,9 @@
 #include <stdlib.h>
 
 #include "flash_backward.h"
+#include "flash_backward_ends.h"
 #include "flash_backward_plan.h"
 #include "flash_map.h"
-
-enum { ROW_THREADS = 256, VECTOR = 8 };
-
-/* What a launch of the small kernels needs. */
-struct rows {
-    struct attention_strides stride; /* of output and its gradient, or of the gradient of queries */
-    int64_t count;                   /* batch * heads * query_tiles * QUERIES */
-    int64_t queries, padded;         /* of a head; rounded up to tiles */
-    int heads, head_dim;
-    float scale;
-};
-
-static __device__ inline float2 unpack_pair(uint32_t pair, __nv_bfloat16) {
-    return make_float2(__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u));
-}
-static __device__ inline float2 unpack_pair(uint32_t pair, __half) {
-    return __half22float2(*(const __half2 *)&pair);
-}
-
-template <typename element> static __device__ float dot(uint4 a, uint4 b) {
-    const uint32_t left[4] = {a.x, a.y, a.z, a.w}, right[4] = {b.x, b.y, b.z, b.w};
-    float sum = 0;
-    for (int i = 0; i < 4; i++) {
-        float2 x = unpack_pair(left[i], element()), y = unpack_pair(right[i], element());
-        sum += x.x * y.x + x.y * y.y;
-    }
-    return sum;
-}
-
-/* shift, by what scores in units of log 2 are lowered: +infinity where nothing is seen, for probabilities of 0. */
-template <typename element, int HEAD_DIM>
-static __global__ void __launch_bounds__(ROW_THREADS)
-    prepare_rows(struct rows rows, const element *output, const element *output_gradient, const float *log_sum_exp,
-                 float *shift, float *delta, float *query_sums) {
-    constexpr int LANES = HEAD_DIM / VECTOR;
-    int64_t row = (int64_t)blockIdx.x * (ROW_THREADS / LANES) + threadIdx.x / LANES;
-    int lane = threadIdx.x % LANES;
-    if (row >= rows.count) return; /* whole warps: a head has a multiple of 64 rows */
-    int64_t query = row % rows.padded, head = row / rows.padded;
-    int64_t at = head / rows.heads * rows.stride.batch + head % rows.heads * rows.stride.head +
-                 query * rows.stride.row + lane * VECTOR;
-    float sum = 0;
-    if (query < rows.queries && lane * VECTOR < rows.head_dim)
-        sum = dot<element>(__ldg((const uint4 *)(output + at)), __ldg((const uint4 *)(output_gradient + at)));
-    for (int distance = LANES / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(~0u, sum, distance);
-    float4 *zero = (float4 *)(query_sums + row * HEAD_DIM) + lane;
-    zero[0] = zero[LANES] = make_float4(0, 0, 0, 0);
-    if (lane > 0) return;
-    float seen = query < rows.queries ? log_sum_exp[head * rows.queries + query] : -INFINITY;
-    shift[row] = seen == -INFINITY ? INFINITY : seen * (float)M_LOG2E;
-    delta[row] = sum;
-}
-
-/* A thread takes 8 columns of two rows, 8 apart, from four threads of a warpgroup, as backward_add left them. */
-template <typename element, int HEAD_DIM, int QUERIES>
-static __global__ void __launch_bounds__(ROW_THREADS)
-    round_queries(struct rows rows, const float *query_sums, element *query_gradient) {
-#if WGMMA_BUILT
-    constexpr int COLUMNS = HEAD_DIM * QUERIES / 128, BLOCKS = COLUMNS / 8, ITEMS = 32 * BLOCKS;
-    int64_t item = (int64_t)blockIdx.x * ROW_THREADS + threadIdx.x, part = item / ITEMS, tile = part / 2;
-    if (item * 16 >= rows.count * HEAD_DIM) return;
-    int block = item % BLOCKS, quad = item % ITEMS / BLOCKS, warpgroup = part % 2;
-    const float4 *from = (const float4 *)query_sums + part * (ITEMS * 4) + block * WGMMA_THREADS + quad * 4;
-    uint32_t piece[2][4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        float4 sums = __ldcs(from + i);
-        piece[0][i] = pack_pair(sums.x * rows.scale, sums.y * rows.scale, element());
-        piece[1][i] = pack_pair(sums.z * rows.scale, sums.w * rows.scale, element());
-    }
-    int column = (QUERIES > 64 ? 0 : warpgroup * COLUMNS) + block * 8;
-    int64_t row = tile * QUERIES + (QUERIES > 64 ? warpgroup * 64 : 0) + quad / 8 * 16 + quad % 8;
-    int64_t query = row % rows.padded, head = row / rows.padded;
-    element *to = query_gradient + head / rows.heads * rows.stride.batch + head % rows.heads * rows.stride.head +
-                  query * rows.stride.row + column;
-    if (column >= rows.head_dim) return;
-    if (query < rows.queries) *(uint4 *)to = make_uint4(piece[0][0], piece[0][1], piece[0][2], piece[0][3]);
-    to += 8 * rows.stride.row;
-    if (query + 8 < rows.queries) *(uint4 *)to = make_uint4(piece[1][0], piece[1][1], piece[1][2], piece[1][3]);
-#else
-    __trap();
-#endif
-}
 
 template <typename element, int HEAD_DIM>
 static void launch_before(const struct rows *rows, const struct backward_arguments *arguments,
@@ -143,17 +68,16 @@ static void launch_before(const struct rows *rows, const struct backward_argumen
         (float *)arguments->shift, (float *)arguments->delta, arguments->query_sums);
 }
 
-template <typename element, int HEAD_DIM, int QUERIES>
-static void launch_after(const struct rows *rows, const struct backward_arguments *arguments, void *query_gradient,
-                         cudaStream_t stream) {
+template <typename element, int HEAD_DIM, int ROWS>
+static void launch_round(const struct rows *rows, const float *sums, void *gradient, cudaStream_t stream) {
     int64_t items = rows->count * HEAD_DIM / 16;
-    round_queries<element, HEAD_DIM, QUERIES><<<(unsigned)((items + ROW_THREADS - 1) / ROW_THREADS), ROW_THREADS, 0,
-                                                stream>>>(*rows, arguments->query_sums, (element *)query_gradient);
+    unsigned blocks = (unsigned)((items + ROW_THREADS - 1) / ROW_THREADS);
+    round_sums<element, HEAD_DIM, ROWS><<<blocks, ROW_THREADS, 0, stream>>>(*rows, sums, (element *)gradient);
 }
 
 typedef void before_function(const struct rows *, const struct backward_arguments *, const struct attention_buffers *,
                              const struct attention_gradients *, cudaStream_t);
-typedef void after_function(const struct rows *, const struct backward_arguments *, void *, cudaStream_t);
+typedef void round_function(const struct rows *, const float *, void *, cudaStream_t);
 
 /* The kernels of one format, for head_dim up to this one. */
 struct kernels {
@@ -161,13 +85,15 @@ struct kernels {
     int head_dim, queries, keys, shared_bytes;
     const void *any_order, *ordered;
     before_function *before;
-    after_function *after;
+    round_function *round_queries, *round_keys;
 };
 #define KERNELS(dtype, element, head_dim, queries, keys)                                                               \
     {dtype, head_dim, queries, keys, backward_tiles<element, head_dim, queries, keys, false>::SHARED_BYTES,            \
      (const void *)flash_backward<element, head_dim, queries, keys, false>,                                            \
      (const void *)flash_backward<element, head_dim, queries, keys, true>,                                             \
-     launch_before<element, head_dim>, launch_after<element, head_dim, queries>}
+     launch_before<element, head_dim>,                                                                                 \
+     launch_round<element, head_dim, queries>,                                                                         \
+     launch_round<element, head_dim, keys>}
 static const struct kernels kernels[] = {
     KERNELS(DTYPE_bf16, __nv_bfloat16, 64, 128, 128),
     KERNELS(DTYPE_bf16, __nv_bfloat16, 128, 64, 128),
@@ -177,13 +103,14 @@ static const struct kernels kernels[] = {
     KERNELS(DTYPE_fp16, __half, 256, 64, 64),
 };
 
-/* On the device: work, entry, taken, tiles (ranges and bits of the mask). */
+/* On the device: work, entry, turn, taken, tiles (ranges and bits of the mask). */
 struct flash_backward {
     const struct kernels *kernels;
-    int blocks, query_tiles;
+    int blocks, query_tiles, key_tiles, parts;
     struct mask_tiles *tiles, shape; /* shape: the header of tiles */
     struct backward_work *work;
     struct backward_entry *entry;
+    uint16_t *turn;
     unsigned *taken;
     int work_count;
     struct attention_buffers bound;
@@ -203,20 +130,23 @@ const char *flash_backward_decline(const struct attention_problem *problem) {
     return attention_no_options(problem);
 }
 
-/* Parts of gradients.workspace, in bytes from its start. */
+/* Parts of gradients.workspace, in bytes from its start; from key_sums on it starts as zeros. */
 struct workspace {
-    size_t shift, delta, query_sums, turn, turn_bytes, all;
+    size_t shift, delta, query_sums, key_sums, value_sums, taken_queries, taken_keys, all;
 };
-static struct workspace workspace_of(const struct attention_problem *problem, const struct kernels *chosen) {
-    int64_t of_head = (problem->queries + chosen->queries - 1) / chosen->queries;
-    size_t tiles = (size_t)(problem->batch * problem->heads * of_head);
-    size_t rows = tiles * (size_t)chosen->queries;
+static struct workspace workspace_of(const struct flash_backward *plan, const struct attention_problem *problem) {
+    const struct kernels *chosen = plan->kernels;
+    size_t tiles = (size_t)(problem->batch * problem->heads * plan->query_tiles);
+    size_t key_tiles = plan->parts > 1 ? (size_t)(problem->batch * problem->kv_heads * plan->key_tiles) : 0;
+    size_t rows = tiles * (size_t)chosen->queries, row_bytes = (size_t)chosen->head_dim * sizeof(float);
     struct workspace result = {};
     result.delta = rows * sizeof(float);
     result.query_sums = 2 * result.delta;
-    result.turn = result.query_sums + rows * (size_t)chosen->head_dim * sizeof(float);
-    result.turn_bytes = problem->deterministic ? tiles * 2 * sizeof(unsigned) : 0;
-    result.all = result.turn + result.turn_bytes;
+    result.key_sums = result.query_sums + rows * row_bytes;
+    result.value_sums = result.key_sums + key_tiles * (size_t)chosen->keys * row_bytes;
+    result.taken_queries = result.value_sums + key_tiles * (size_t)chosen->keys * row_bytes;
+    result.taken_keys = result.taken_queries + (problem->deterministic ? tiles * sizeof(unsigned) : 0);
+    result.all = result.taken_keys + (problem->deterministic ? key_tiles * 2 * sizeof(unsigned) : 0);
     return result;
 }
 
@@ -225,6 +155,7 @@ void flash_backward_release(struct flash_backward *plan) {
     if (plan->tiles) mask_tiles_device_free(plan->tiles);
     cudaFree(plan->work);
     cudaFree(plan->entry);
+    cudaFree(plan->turn);
     cudaFree(plan->taken);
     free(plan);
 }
@@ -257,6 +188,8 @@ static bool prepare_plan(struct flash_backward *plan, const struct attention_pro
     const unsigned zero[2] = {0, 0};
     plan->shape = *tiles;
     plan->query_tiles = (int)((problem->queries + tiles->tile_queries - 1) / tiles->tile_queries);
+    plan->key_tiles = tiles->lines;
+    plan->parts = (int)lines.parts;
     plan->work_count = (int)lines.work_count;
     plan->blocks = plan->work_count < multiprocessors ? plan->work_count : multiprocessors;
     plan->tiles = mask_tiles_to_device(tiles, reason);
@@ -264,6 +197,8 @@ static bool prepare_plan(struct flash_backward *plan, const struct attention_pro
                 upload((void **)&plan->work, lines.work, (size_t)lines.work_count * sizeof(*lines.work), reason) &&
                 upload((void **)&plan->entry, lines.entry, (size_t)(lines.entry_count + 1) * sizeof(*lines.entry),
                        reason) &&
+                (!lines.turn || upload((void **)&plan->turn, lines.turn,
+                                       (size_t)(lines.turn_count + 1) * sizeof(*lines.turn), reason)) &&
                 upload((void **)&plan->taken, zero, sizeof(zero), reason);
     backward_plan_free(&lines);
     return done;
@@ -277,8 +212,8 @@ struct flash_backward *flash_backward_prepare(const struct attention_problem *pr
     bool done = false;
     if (plan && tiles) {
         plan->kernels = chosen;
-        *workspace = workspace_of(problem, chosen).all;
         done = prepare_plan(plan, problem, tiles, reason);
+        *workspace = workspace_of(plan, problem).all;
     } else {
         snprintf(reason, REASON_SIZE, "out of host memory");
     }
@@ -305,15 +240,19 @@ static bool make_maps(struct backward_arguments *arguments, const struct kernels
 static bool bind(struct flash_backward *plan, const struct attention_problem *problem,
                  const struct attention_buffers *buffers, const struct attention_gradients *gradients, char *reason) {
     struct backward_arguments *arguments = &plan->arguments;
-    struct workspace parts = workspace_of(problem, plan->kernels);
+    struct workspace parts = workspace_of(plan, problem);
     char *workspace = (char *)gradients->workspace;
     if (!make_maps(arguments, plan->kernels, problem, buffers, gradients, reason)) return false;
     arguments->shift = (float *)(workspace + parts.shift);
     arguments->delta = (float *)(workspace + parts.delta);
     arguments->query_sums = (float *)(workspace + parts.query_sums);
-    arguments->turn = (unsigned *)(workspace + parts.turn);
+    arguments->key_sums = plan->parts > 1 ? (float *)(workspace + parts.key_sums) : NULL;
+    arguments->value_sums = plan->parts > 1 ? (float *)(workspace + parts.value_sums) : NULL;
+    arguments->taken_queries = (unsigned *)(workspace + parts.taken_queries);
+    arguments->taken_keys = (unsigned *)(workspace + parts.taken_keys);
     arguments->work = plan->work;
     arguments->entry = plan->entry;
+    arguments->turn = plan->turn;
     arguments->range = (const struct mask_tile_range *)((const char *)plan->tiles + plan->shape.range_at);
     arguments->bits = (const uint32_t *)((const char *)plan->tiles + plan->shape.bits_at);
     arguments->taken = plan->taken;
@@ -321,6 +260,7 @@ static bool bind(struct flash_backward *plan, const struct attention_problem *pr
     arguments->kv_heads = (int)problem->kv_heads;
     arguments->group = (int)(problem->heads / problem->kv_heads);
     arguments->query_tiles = plan->query_tiles;
+    arguments->key_tiles = plan->key_tiles;
     arguments->factor = problem->scale * (float)M_LOG2E;
     arguments->scale = problem->scale;
     plan->bound = *buffers;
@@ -337,6 +277,40 @@ static bool is_bound(const struct flash_backward *plan, const struct attention_b
            bound->value_gradient == gradients->value_gradient && bound->workspace == gradients->workspace;
 }
 
+/* Blocks that wait for each other's turns have to run at the same time, which only a cooperative launch promises. */
+static bool launch(struct flash_backward *plan, const struct attention_problem *problem, cudaStream_t stream,
+                   char *reason) {
+    void *arguments[] = {&plan->arguments};
+    dim3 blocks((unsigned)plan->blocks), threads(3 * WGMMA_THREADS);
+    const void *function = function_of(plan, problem);
+    size_t shared_bytes = (size_t)plan->kernels->shared_bytes;
+    cudaError_t status =
+        problem->deterministic
+            ? cudaLaunchCooperativeKernel(function, blocks, threads, arguments, shared_bytes, stream)
+            : cudaLaunchKernel(function, blocks, threads, arguments, shared_bytes, stream);
+    return !flash_failed(status, "launch of the backward flash kernel", reason);
+}
+
+/* The gradients whose sums are in memory. rows: of queries. */
+static void round_all(const struct flash_backward *plan, const struct attention_problem *problem, struct rows *rows,
+                      const struct attention_gradients *gradients, cudaStream_t stream) {
+    const struct kernels *chosen = plan->kernels;
+    rows->stride = problem->query;
+    chosen->round_queries(rows, plan->arguments.query_sums, gradients->query_gradient, stream);
+    if (plan->parts == 1) return;
+    struct rows keys = {.stride = problem->key,
+                        .queries = problem->keys,
+                        .padded = (int64_t)plan->key_tiles * chosen->keys,
+                        .heads = (int)problem->kv_heads,
+                        .head_dim = rows->head_dim,
+                        .scale = problem->scale};
+    keys.count = problem->batch * problem->kv_heads * keys.padded;
+    chosen->round_keys(&keys, plan->arguments.key_sums, gradients->key_gradient, stream);
+    keys.stride = problem->value;
+    keys.scale = 1;
+    chosen->round_keys(&keys, plan->arguments.value_sums, gradients->value_gradient, stream);
+}
+
 bool flash_backward_run(struct flash_backward *plan, const struct attention_problem *problem,
                         const struct attention_buffers *buffers, const struct attention_gradients *gradients,
                         struct CUstream_st *stream, char *reason) {
@@ -351,15 +325,12 @@ bool flash_backward_run(struct flash_backward *plan, const struct attention_prob
                         .head_dim = (int)problem->head_dim,
                         .scale = problem->scale};
     chosen->before(&rows, &plan->arguments, buffers, gradients, stream);
-    size_t turn_bytes = workspace_of(problem, chosen).turn_bytes;
-    if (turn_bytes > 0 && flash_failed(cudaMemsetAsync(plan->arguments.turn, 0, turn_bytes, stream), "turns", reason))
+    struct workspace parts = workspace_of(plan, problem);
+    size_t zeros = parts.all - parts.key_sums;
+    if (zeros > 0 && flash_failed(cudaMemsetAsync((char *)gradients->workspace + parts.key_sums, 0, zeros, stream),
+                                  "zeros of the backward flash kernel", reason))
         return false;
-    void *arguments[] = {&plan->arguments};
-    if (flash_failed(cudaLaunchKernel(function_of(plan, problem), dim3((unsigned)plan->blocks), dim3(3 * WGMMA_THREADS),
-                                      arguments, (size_t)chosen->shared_bytes, stream),
-                     "launch of the backward flash kernel", reason))
-        return false;
-    rows.stride = problem->query;
-    chosen->after(&rows, &plan->arguments, gradients->query_gradient, stream);
+    if (!launch(plan, problem, stream, reason)) return false;
+    round_all(plan, problem, &rows, gradients, stream);
     return !flash_failed(cudaGetLastError(), "launch of the backward flash kernels", reason);
 }
