@@ -70,15 +70,19 @@ static __device__ __forceinline__ bool flash_take_item(struct flash_share<FLASH_
                                                        struct flash_place *place, const struct flash_item *item,
                                                        float (&score)[TILE_KEYS / 2], struct flash_item *next,
                                                        float (&next_score)[TILE_KEYS / 2]) {
+    constexpr bool AT_ONCE = HEAD_DIM == 64; /* the sums, there: products are short */
     const struct flash_arguments *arguments = share.arguments;
     if (MORE && !flash_multiply_next(share, place, next, next_score)) return false;
     if (item->begins) flash_start(share, item->first_query, item->batch_head, false);
     float factor = flash_take_options<TILE_KEYS, flash_tiles<FLASH_ARGUMENTS>::QUERIES>(
         score, arguments, share.head, item->first_query, share.row, item->entry);
     flash_exponentials<TILE_KEYS>(score, &share.rows, factor, !share.rows.settled, share.score);
-    wgmma_hold(share.score);
+    if (AT_ONCE)
+        flash_add_up<TILE_KEYS>(score, &share.rows, factor, share.score);
+    else
+        wgmma_hold(share.score);
     if (MORE) flash_await_scores(share, next, next_score);
-    flash_add_up<TILE_KEYS>(score, &share.rows, factor, share.score);
+    if (!AT_ONCE) flash_add_up<TILE_KEYS>(score, &share.rows, factor, share.score);
     if (!item->ends) return true;
     struct mask_line line = {item->first_query, 1, arguments->queries - item->first_query};
     flash_finish<OPTIONS>(arguments, &share.rows, line, item->batch_head, share.row, share.correction);

@@ -244,8 +244,8 @@ static __device__ __forceinline__ void flash_exponentials(const float (&score)[C
     for (int i = 0; i < COLUMNS / 2; i++) exponential[i] = exp2_fast(score[i] * factor - shift[i / 2 % 2]);
 }
 
-/* Adds them to the rows' sums. Where they have grown too large for fp32 they are made again, with a search; sums of 2^22
-   tiles fit. */
+/* Adds them to the rows' sums. Where they have grown too large for fp32 they are made again, with a search; sums of
+   2^22 tiles fit. */
 template <int COLUMNS>
 static __device__ __forceinline__ void flash_add_up(const float (&score)[COLUMNS / 2], struct flash_rows *rows,
                                                     float factor, float (&exponential)[COLUMNS / 2]) {

@@ -55,7 +55,7 @@ static struct attention_options options_of(const struct run *run) {
     bool all = option == PROBLEM_OPTION_together;
     struct attention_options options = {0};
     if (all || option == PROBLEM_OPTION_soft_cap) options.soft_cap = 50;
-    if (all || option == PROBLEM_OPTION_clipped) { /* alpha / length, of which the paper says that alpha 2 to 4 is good */
+    if (all || option == PROBLEM_OPTION_clipped) { /* -alpha / length, of which the paper finds alpha 2 to 4 good */
         options.clip_low = -4 / (float)(run->value[PROBLEM_AXIS_PAST] + run->value[PROBLEM_AXIS_SEQ]);
         options.clip_high = 1.03f;
     }
