@@ -1,5 +1,5 @@
-/* flash_backward_ends.h: the small kernels before and after the backward flash kernel: what it needs of every query, and
-   the gradients whose sums it leaves in memory. */
+/* flash_backward_ends.h: the small kernels before and after the backward flash kernel: what it needs of every query,
+   and the gradients whose sums it leaves in memory. */
 #ifndef ATTENTION_FLASH_BACKWARD_ENDS_H
 #define ATTENTION_FLASH_BACKWARD_ENDS_H
 

@@ -27,7 +27,8 @@ else
     done
     measure $device --variant flash --mask all --seq 1000 --tokens 1000 --hidden 512 --head-dim 64,128,256 --group 2
     expect "flash is right under every mask" all_right
-    measure $device --variant flash --mask full,causal --seq 500 --tokens 500 --hidden 2048 --head-dim 64,128,256 --group 8
+    measure $device --variant flash --mask full,causal --seq 500 --tokens 500 --hidden 2048 --head-dim 64,128,256 \
+        --group 8
     expect "flash is right where few keys are shared by many heads, each work of its own" all_right
 fi
 measure $device --dtype bf16,fp16 --seq 512,1000,2k --tokens 4k
