@@ -42,10 +42,10 @@ struct backward_plan {
 };
 
 /* tiles: MASK_BY_KEY, of the problem's mask; blocks: that run at the same time. Blocks take work[0 .. work_count - 1]
-   in that order, or, where the problem is deterministic, block b of the min(blocks, key tiles) that there are then
-   takes work[b], and next what stands as many further as there are blocks. Those blocks have to run at the same time:
-   in this order, and with these turns, always one of them can go on. For backward_plan_free; false: out of memory, or
-   more than 2^30 of something or 2^16 key tiles in order, and nothing to free. */
+   in that order; or, where the problem is deterministic, each of min(blocks, work_count) blocks has its own:
+   work[block], and next what stands as many further as there are blocks. Those blocks have to run at the same time: in
+   this order, and with these turns, always one of them can go on. For backward_plan_free; false: out of memory, or more
+   than 2^30 of something or 2^16 key tiles in order, and nothing to free. */
 bool backward_plan_new(struct backward_plan *plan, const struct attention_problem *problem,
                        const struct mask_tiles *tiles, int blocks);
 void backward_plan_free(struct backward_plan *plan);
