@@ -8,12 +8,12 @@
 #include "flash_queue.h"
 #include "flash_work.h"
 
-/* Bytes of queries, their output gradients and sums that blocks work on at the same time: more than the second-level
-   cache holds, since blocks are at one place of them. */
-enum { SECTION_BYTES = 64 * 1024 * 1024 };
+/* Bytes of queries, their output gradients and sums that blocks work on at the same time: what the second-level cache
+   holds (CACHE_SECTION), or more where a head's lines are so long, in entries, that memory keeps up with them. */
+enum { LONG_LINE = 32, LONG_SECTION = 2 * CACHE_SECTION };
 enum { FORETOLD_TURNS = 4 * 1024 * 1024 }; /* with more, what is best is judged without turns: they take 20 ns each */
 #define SECTION_WORTH 1.03 /* the cache is worth so much more time */
-#define PARTS_WORTH 0.95   /* parts of the heads that share keys take at most this share of the time */
+#define PARTS_WORTH 0.98   /* parts of the heads that share keys take at most this share of the time */
 
 void backward_plan_free(struct backward_plan *plan) {
     free(plan->begin), free(plan->order), free(plan->entry), free(plan->work);
@@ -131,14 +131,15 @@ static bool is_even(const struct backward_plan *plan) {
 }
 
 /* A section is what is worked on at the same time: where all lines are equally long as few heads as there are blocks
-   for, so that the memory is asked at an even rate; else as many as SECTION_BYTES hold, or more where blocks would wait
-   too long, for the last one or for their turns. Returns what list_section does. */
+   for, so that the memory is asked at an even rate; else as many as fit, or more where blocks would wait too long, for
+   the last one or for their turns. Returns what list_section does. */
 static double list_sections(struct backward_plan *plan, const struct listing *listing) {
     const struct attention_problem *problem = listing->problem;
     int64_t all = problem->batch * problem->kv_heads * plan->parts;
     if (is_even(plan)) return list_section(plan, listing, (listing->blocks + plan->lines - 1) / plan->lines);
     double best = list_section(plan, listing, all);
-    int64_t section = SECTION_BYTES / (bytes_of_head(problem) * plan->group / plan->parts);
+    bool is_long = plan->entry_count >= LONG_LINE * plan->heads * plan->lines * plan->group;
+    int64_t section = (is_long ? LONG_SECTION : CACHE_SECTION) / (bytes_of_head(problem) * plan->group / plan->parts);
     for (section = section > 1 ? section : 1; section < all; section *= 2) {
         double end = list_section(plan, listing, section);
         if (end <= SECTION_WORTH * best) return end; /* or out of memory */
@@ -146,13 +147,15 @@ static double list_sections(struct backward_plan *plan, const struct listing *li
     return list_section(plan, listing, all);
 }
 
-/* Do blocks that work on all heads that share keys ask for more at the same time than a section? They do not stay at
-   one place where lines are uneven, unless turns hold them together. */
-static bool is_scattered(const struct backward_plan *plan, const struct listing *listing) {
+/* By what longer blocks take that work on all heads that share keys: where lines are uneven they do not stay at one
+   place of them, unless turns hold them together, and ask for more than the cache holds. From times of 2, 4 and 8 heads
+   that share keys under a causal mask, 512 .. 8k, on an H200: as long again for each 128 MiB. */
+static double scattering(const struct backward_plan *plan, const struct listing *listing) {
     const struct attention_problem *problem = listing->problem;
     int64_t heads = problem->batch * problem->kv_heads, busy = (listing->blocks + plan->lines - 1) / plan->lines;
-    return !problem->deterministic && !is_even(plan) &&
-           (busy < heads ? busy : heads) * plan->group * bytes_of_head(problem) > SECTION_BYTES;
+    int64_t more = (busy < heads ? busy : heads) * plan->group * bytes_of_head(problem) - CACHE_SECTION;
+    if (problem->deterministic || is_even(plan) || more <= 0) return 1;
+    return 1 + (double)more / (4.0 * CACHE_SECTION);
 }
 
 /* Heads that share keys are worked on together, so that their sums of keys stay in registers, or where that takes
@@ -165,10 +168,10 @@ static bool list_work(struct backward_plan *plan, struct listing *listing) {
                           plan->entry_count / plan->heads * problem->batch * problem->kv_heads <= FORETOLD_TURNS;
     double end = list_sections(plan, listing);
     if (plan->group > 1 && end >= 0) {
-        double together = end;
+        double together = end * scattering(plan, listing);
         plan->parts = plan->group;
         end = list_sections(plan, listing);
-        if (end >= PARTS_WORTH * together && !is_scattered(plan, listing)) {
+        if (end >= PARTS_WORTH * together) {
             plan->parts = 1;
             end = list_sections(plan, listing);
         }

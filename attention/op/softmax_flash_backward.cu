@@ -52,7 +52,8 @@
    - eight heads that share keys, causal, 8k, head_dim 64, 128, 256: 350, 310, 214 TFLOP/s together and 464, 568, 384
      apart; in order, where blocks stay near each other, 453, 444, 305 and 417, 399, 280.
    - sections (flash_backward_plan.c) of 32 MiB: 2 to 3 % slower at head_dim 128 under causal masks of 8k and 16k than
-     of 64, and of 128 MiB 0 to 1 %.
+     of 64, and of 128 MiB 0 to 1 %. But with 64 MiB causal masks of 512 took 8 to 11 % longer than before, full ones
+     not: hence short lines keep to 32.
    - at head_dim 64 no register is to spare: one number more that lives through a step is spilled. The threads beside
      the warpgroups have 24: a copy of all of struct backward_work was too much for them.
    - racecheck follows an arrival at a barrier for the lane that arrives, not for those it met in a __syncwarp before:
