@@ -21,9 +21,10 @@
    device plain (op/softmax_plain.cu, for reading), mma (op/softmax_mma.cu, for sm_80 on), flash (op/softmax_flash.cu,
    for sm_90a) and cudnn (op/softmax_cudnn.c).
 
-   fp8: query, key and value are e4m3 with a scale for each 64 tokens of a head, made before the timing
-   (problem/quantize.h), the output is bf16. output_rmse and output_error hold 256 rows against the operands before they
-   were rounded: the price of the format, beside its speed.
+   fp8: query, key and value are e4m3 with a scale for each 64 tokens of a head, or, of the variant flash_token, for
+   each token, made before the timing (problem/quantize.h), the output is bf16. output_rmse and output_error hold 1024 rows
+   against the operands before they were rounded: the price of the format, beside its speed. operand_rmse is what
+   output_rmse would be of an exact kernel: the difference is the kernel's own.
 
    Check, at the timed size: 64 rows of (batch, head, query), one from each of 64 equal strata, recomputed in fp64 from
    the operands that were timed: op/softmax_reference.c. Data: seeded N(0,1), or with outliers or peaks (--inputs).
@@ -87,13 +88,19 @@ static bool covers_rounding(const struct run *run) {
            strcmp(run->variant->name, "plain") != 0;
 }
 
-/* fp8, which one kernel takes, at fewer lengths and head sizes but in full; all the masks as in bf16. */
+/* Has each token a scale? */
+static bool is_by_token(const struct run *run) {
+    return strcmp(run->variant->name, "flash_token") == 0;
+}
+
+/* fp8, which one kernel takes, at fewer lengths and head sizes but in full; all the masks as in bf16, but for scales by
+   token. */
 static bool covers_fp8(const struct run *run) {
     const int64_t *value = run->value, seq = value[PROBLEM_AXIS_SEQ], head_dim = value[PROBLEM_AXIS_HEAD_DIM];
     bool long_one = seq == 8 * KIB || (seq == 2 * KIB && run->preset == PRESET_SMOKE);
     bool asked = run->preset == PRESET_FULL || long_one || (head_dim == 128 && seq >= 2 * KIB);
-    return strcmp(run->variant->name, "flash") == 0 && value[PROBLEM_AXIS_GROUP] == 1 && asked &&
-           value[PROBLEM_AXIS_MASK] != MASK_causal_sliding;
+    bool flash = strcmp(run->variant->name, "flash") == 0 || (is_by_token(run) && problem_has_paper_mask(run));
+    return flash && value[PROBLEM_AXIS_GROUP] == 1 && asked && value[PROBLEM_AXIS_MASK] != MASK_causal_sliding;
 }
 
 /* Masks beyond the papers' three, options and outliers are asked for at one length and head size. */
@@ -102,6 +109,7 @@ static bool covers(const struct run *run) {
     bool device = run->variant->place == PLACE_DEVICE, full = run->preset == PRESET_FULL;
     bool fp8 = bench_dtype(run) == DTYPE_fp8_e4m3;
     if (!problem_covers(run) || (!device && !covers_host(run)) || (fp8 && !covers_fp8(run))) return false;
+    if (is_by_token(run) && !fp8) return false;
     if (device && value[PROBLEM_AXIS_INPUTS]) return covers_rounding(run);
     if (device && full && value[PROBLEM_AXIS_HIDDEN] == 8 * KIB) return problem_covers_long(run);
     if (device && full && (value[PROBLEM_AXIS_TOKENS] == 1 || value[PROBLEM_AXIS_SEQ] > 16 * KIB)) return false;

@@ -8,7 +8,7 @@ static const double plain_flops = 3e11;
 static const struct problem_pass forward_pass = {false, false};
 
 static const struct attention_operator *const device_methods[] = {&softmax_plain, &softmax_mma, &softmax_flash,
-                                                                 &softmax_cudnn, NULL};
+                                                                 &softmax_flash_token, &softmax_cudnn, NULL};
 
 static const char *decline(const struct run *run) {
     return problem_decline_method(run, forward_pass, problem_method(run, device_methods));
@@ -33,6 +33,7 @@ const struct variant cuda_variants[] = {
     {PROBLEM_DEVICE_VARIANT("plain", "cuda"), .covers = covers_plain},
     {PROBLEM_DEVICE_VARIANT("mma", "cuda")},
     {PROBLEM_DEVICE_VARIANT("flash", "cuda"), .in_turn = true},
+    {PROBLEM_DEVICE_VARIANT("flash_token", "cuda"), .in_turn = true},
     {PROBLEM_DEVICE_VARIANT("cudnn", "cudnn"), .in_turn = true},
     {},
 };

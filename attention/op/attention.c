@@ -10,6 +10,7 @@ void attention_pack(struct attention_problem *problem) {
     problem->query = problem->output = query;
     problem->key = problem->value = key;
     problem->scale = 1.0f / sqrtf((float)d);
+    if (problem->scale_tokens == 0) problem->scale_tokens = ATTENTION_SCALE_BLOCK;
 }
 
 const char *attention_no_options(const struct attention_problem *problem) {
@@ -26,8 +27,8 @@ enum dtype attention_output_dtype(enum dtype dtype) {
     return dtype == DTYPE_fp8_e4m3 ? DTYPE_bf16 : dtype;
 }
 
-int64_t attention_scale_blocks(int64_t tokens) {
-    return (tokens + ATTENTION_SCALE_BLOCK - 1) / ATTENTION_SCALE_BLOCK;
+int64_t attention_scale_blocks(const struct attention_problem *problem, int64_t tokens) {
+    return (tokens + problem->scale_tokens - 1) / problem->scale_tokens;
 }
 
 size_t attention_query_count(const struct attention_problem *problem) {
@@ -50,8 +51,8 @@ double attention_forward_bytes(const struct attention_problem *problem) {
     double bytes = operands * (double)dtype_size(problem->dtype) + rows * sizeof(float) +
                    outputs * (double)dtype_size(attention_output_dtype(problem->dtype));
     if (problem->dtype != DTYPE_fp8_e4m3) return bytes;
-    double scales = (double)(problem->heads * attention_scale_blocks(problem->queries)) +
-                    2.0 * (double)(problem->kv_heads * attention_scale_blocks(problem->keys));
+    double scales = (double)(problem->heads * attention_scale_blocks(problem, problem->queries)) +
+                    2.0 * (double)(problem->kv_heads * attention_scale_blocks(problem, problem->keys));
     return bytes + (double)problem->batch * scales * sizeof(float);
 }
 

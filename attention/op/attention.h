@@ -55,6 +55,7 @@ struct attention_problem {
     float scale;                                   /* usually 1 / sqrt(head_dim) */
     const struct mask *mask;                       /* of queries x keys; must outlive the plan */
     struct attention_strides query, key, value, output;
+    int64_t scale_tokens; /* fp8 alone: neighbours of a head that share a scale */
     int threads; /* on the host */
     bool backward;      /* backward will be called: decline and prepare answer for it, too */
     bool deterministic; /* backward: the same operands give the same bits, call after call */
@@ -67,7 +68,7 @@ struct attention_buffers {
     const float *sink; /* [heads], of options.sink */
     const float *gate; /* [batch][heads][queries], of options.gate */
     void *workspace; /* plan.workspace bytes, 64-byte aligned (512 on a device); contents do not matter */
-    /* fp8 alone: an operand's element is what is stored times the scale of its block of ATTENTION_SCALE_BLOCK tokens,
+    /* fp8 alone: an operand's element is what is stored times the scale of its block of problem.scale_tokens tokens,
        [batch][heads or kv_heads][blocks], packed; above 0 */
     const float *query_scale, *key_scale, *value_scale;
 };
@@ -108,15 +109,18 @@ extern const struct attention_operator softmax_blas;  /* host: fp32, two matrix 
 extern const struct attention_operator softmax_plain; /* device: fp32, bf16, fp16 */
 extern const struct attention_operator softmax_mma;   /* device: bf16, fp16, mma.sync, head_dim 64 96 128 192 256 */
 extern const struct attention_operator softmax_flash; /* device: as mma, by the instructions of sm_90a */
+extern const struct attention_operator softmax_flash_token; /* device: the same of fp8 with a scale for each token */
 extern const struct attention_operator softmax_cudnn; /* device: bf16, fp16, as one fused cuDNN graph */
 
 /* Why an operator that knows no options declines the problem, in static storage; NULL: it has none. */
 const char *attention_no_options(const struct attention_problem *problem);
 float attention_alibi_slope(int64_t head, int64_t heads); /* 2^(-8 (head + 1) / heads) */
-/* Sets the strides of packed [batch][head][token][head_dim] operands and the scale 1 / sqrt(head_dim). */
+/* Sets the strides of packed [batch][head][token][head_dim] operands, the scale 1 / sqrt(head_dim), and scale_tokens to
+   ATTENTION_SCALE_BLOCK where it is 0. */
 void attention_pack(struct attention_problem *problem);
 enum dtype attention_output_dtype(enum dtype dtype); /* of output, for operands of dtype: bf16 for fp8, else dtype */
-int64_t attention_scale_blocks(int64_t tokens);      /* scales of a head of fp8 operands */
+/* Scales of a head of fp8 operands. */
+int64_t attention_scale_blocks(const struct attention_problem *problem, int64_t tokens);
 size_t attention_query_count(const struct attention_problem *problem); /* elements of query, and of output */
 size_t attention_key_count(const struct attention_problem *problem);   /* elements of key, and of value */
 double attention_forward_flops(const struct attention_problem *problem);

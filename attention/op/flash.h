@@ -53,8 +53,8 @@ struct flash_arguments {
     int *finished;
     /* fp8 alone: values and scales of all key tiles of a head, head after head; those of the queries */
     const char *value_tiles;
-    const struct flash_scales *scales;
-    const float *query_scale; /* [batch * heads][query_blocks], by blocks of ATTENTION_SCALE_BLOCK */
+    const void *scales; /* struct flash_scales, or floats of flash_token_scales_count */
+    const float *query_scale; /* [batch * heads][query_blocks] */
     int key_tiles, query_blocks;
 };
 

@@ -6,6 +6,7 @@
 #define ATTENTION_FLASH_FETCH_H
 
 #include "flash_fp8.h"
+#include "flash_fp8_token.h"
 #include "flash_join.h"
 
 /* Work is taken when so many key tiles of the query tile before are left to fetch: late, so that no block sits on work
@@ -29,8 +30,11 @@ FLASH_TEMPLATE struct flash_tiles {
     static constexpr bool HAS_OUTPUT = OPTIONS != FLASH_LOG_SUM_EXP; /* and fetches values */
     static constexpr int VALUE_BYTES = HAS_OUTPUT * (flash_format<element>::SCALED ? HEAD_DIM * TILE_KEYS : KEY_BYTES);
     static constexpr int STEPS = TILE_KEYS * sizeof(element) / WGMMA_K_BYTES; /* of the product with the values */
+    /* of scales by token, twice as many as keys; of scales by block the barriers have them */
+    static constexpr int SCALE_BYTES =
+        flash_format<element>::BY_TOKEN ? 2 * STAGES * sizeof(struct flash_token_scales<TILE_KEYS>) : 0;
     /* with barriers, alignment */
-    static constexpr int FIXED_BYTES = STAGES * (KEY_BYTES + VALUE_BYTES) + 2 * WGMMA_TILE_ALIGNMENT;
+    static constexpr int FIXED_BYTES = STAGES * (KEY_BYTES + VALUE_BYTES) + SCALE_BYTES + 2 * WGMMA_TILE_ALIGNMENT;
     /* With room for two query tiles the next one is fetched ahead, and the output leaves through the old one. SPARSE:
        three, since lines are short; and what a first part left comes to where the queries were, when they are used. */
     static constexpr int QUERY_SLOTS = SPARSE ? 3 : FIXED_BYTES + 2 * QUERY_BYTES <= FLASH_SHARED_MAX ? 2 : 1;
@@ -165,10 +169,20 @@ static __device__ __forceinline__ void flash_load_keys(const struct flash_argume
     }
 }
 
-/* The same in fp8: a tile of keys with their scales, or one of values. */
+/* The scales of the `count`th key tile: behind the barriers where they are by token. */
 FLASH_TEMPLATE
+static __device__ __forceinline__ auto *flash_scales_at(struct flash_barriers<STAGES> *barriers, unsigned count) {
+    if constexpr (flash_format<element>::BY_TOKEN)
+        return (struct flash_token_scales<TILE_KEYS> *)((char *)barriers + WGMMA_TILE_ALIGNMENT) + count % (2 * STAGES);
+    else
+        return &barriers->scales[count % (2 * STAGES)];
+}
+
+/* The same in fp8: a tile of keys with their scales, or one of values. */
+template <typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE, enum flash_options OPTIONS,
+          bool SPARSE, typename scales_type>
 static __device__ __forceinline__ void flash_load_scaled(const struct flash_arguments *arguments, char *to, bool values,
-                                                         struct flash_scales *scales, int first, int head, int batch,
+                                                         scales_type *scales, int first, int head, int batch,
                                                          uint64_t *full) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
     int64_t at = flash_tile_at(arguments, first / TILE_KEYS, head, batch);
@@ -177,7 +191,7 @@ static __device__ __forceinline__ void flash_load_scaled(const struct flash_argu
         bulk_load(to, arguments->value_tiles + at * tiles::VALUE_BYTES, tiles::VALUE_BYTES, full);
     } else {
         flash_copy(to, &arguments->key, tiles::CHUNKS, TILE_KEYS, first, head, batch, full, tiles::ELEMENTS);
-        bulk_load(scales, arguments->scales + at, sizeof(*scales), full);
+        bulk_load(scales, (const scales_type *)arguments->scales + at, sizeof(*scales), full);
     }
 }
 
@@ -209,8 +223,8 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
                 char *to = key + stage * tiles::KEY_BYTES;
                 if constexpr (flash_format<element>::SCALED)
                     flash_load_scaled<FLASH_ARGUMENTS>(arguments, to, false,
-                                                       &barriers->scales[(count - 1) % (2 * STAGES)], first_key, head,
-                                                       batch, &barriers->key_full[stage]);
+                                                       flash_scales_at<FLASH_ARGUMENTS>(barriers, count - 1),
+                                                       first_key, head, batch, &barriers->key_full[stage]);
                 else
                     flash_load_keys<FLASH_ARGUMENTS>(arguments, to, false, i, first_key, head, batch,
                                                      &barriers->key_full[stage]);
@@ -221,8 +235,9 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
                 barrier_wait(&barriers->value_empty[stage], (value_count / STAGES & 1) ^ 1);
                 char *to = value + stage * tiles::VALUE_BYTES;
                 if constexpr (flash_format<element>::SCALED)
-                    flash_load_scaled<FLASH_ARGUMENTS>(arguments, to, true, NULL, first_value, head, batch,
-                                                       &barriers->value_full[stage]);
+                    flash_load_scaled<FLASH_ARGUMENTS>(arguments, to, true,
+                                                       flash_scales_at<FLASH_ARGUMENTS>(barriers, 0), first_value,
+                                                       head, batch, &barriers->value_full[stage]);
                 else
                     flash_load_keys<FLASH_ARGUMENTS>(arguments, to, true, i + 1, first_value, head, batch,
                                                      &barriers->value_full[stage]);

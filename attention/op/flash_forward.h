@@ -51,8 +51,8 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
         }
         if constexpr (flash_format<element>::SCALED)
             flash_softmax_scaled<TILE_KEYS>(share.score, &share.rows,
-                                            &share.barriers->scales[share.count % (2 * STAGES)], &share.scaling,
-                                            correction);
+                                            flash_scales_at<FLASH_ARGUMENTS>(share.barriers, share.count),
+                                            &share.scaling, correction);
         else
             flash_softmax<TILE_KEYS, tiles::KEEPS>(share.score, &share.rows, OPTIONS ? 1 : share.arguments->factor,
                                                    correction);
@@ -62,8 +62,13 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
 /* Exponentials become the next probabilities, where the product with those before them has ended. */
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_take_exponentials(struct flash_share<FLASH_ARGUMENTS> &share) {
+    if constexpr (flash_format<element>::BY_TOKEN) {
+        flash_take_tokens<TILE_KEYS>(share.score, share.probability, &share.rows,
+                                     flash_scales_at<FLASH_ARGUMENTS>(share.barriers, share.count), share.correction);
+        return;
+    }
     flash_pack<element, TILE_KEYS>(share.probability, share.score);
-    if constexpr (flash_format<element>::SCALED) {
+    if constexpr (flash_format<element>::SCALED && !flash_format<element>::BY_TOKEN) {
         const struct flash_scales *scales = &share.barriers->scales[share.count % (2 * STAGES)];
         if (flash_add_up_scaled<TILE_KEYS>(share.score, &share.rows, scales, share.correction))
             flash_pack<element, TILE_KEYS>(share.probability, share.score);
@@ -100,7 +105,9 @@ FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_start(struct flash_share<FLASH_ARGUMENTS> &share, int first_query,
                                                    int batch_head, bool careful) {
     share.rows = {{-INFINITY, -INFINITY}, {0, 0}, false, careful, false, false};
-    if (flash_format<element>::SCALED)
+    if constexpr (flash_format<element>::BY_TOKEN)
+        share.scaling = flash_scaling_of_tokens(share.arguments, first_query, batch_head, share.row);
+    else if (flash_format<element>::SCALED)
         share.scaling = flash_scaling_of(share.arguments, first_query, batch_head, share.row);
     if (!OPTIONS) return;
     share.first_query = first_query;

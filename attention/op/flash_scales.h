@@ -32,6 +32,14 @@ struct flash_scales {
     float unused[3];                 /* 64 bytes: the copy engine counts in 16 */
 };
 
+/* Where each token has a scale: floats of a key tile: those of `keys` keys; of their values, as shares of the largest
+   of the head; that one, as what the output is to be multiplied by; and three more, to whole 16 bytes. They stand in
+   the order of flash_key_at: a thread's four of sixteen keys are neighbours here, too. What leaves for the product is p
+   2^FLASH_PROBABILITY_SHIFT times the share, and that is 16 where a row's first key tile has its largest. */
+FLASH_INLINE int flash_token_scales_count(int keys) {
+    return 2 * keys + 4;
+}
+
 /* The key, from the tile's first, that stands at a position of the order above. */
 FLASH_INLINE int flash_key_at(int position) {
     return position / 16 * 16 + position % 4 / 2 * 8 + position % 16 / 4 * 2 + position % 2;

@@ -1,6 +1,7 @@
 /* softmax_flash.cu: softmax attention as fast as Hopper lets it be: one kernel in which copies, matrix products and
    softmax run at the same time (flash_forward.h), after FlashAttention-3 (arXiv 2407.08608). bf16 and fp16, every mask,
-   the options of score_options.h (clipping: softmax_flash_clipped.cu); and fp8 (e4m3), every mask, without options.
+   the options of score_options.h (clipping: softmax_flash_clipped.cu); and fp8 (e4m3), every mask, without options: as
+   flash with scales by block, as flash_token with scales by token.
 
    A block stays on its multiprocessor and takes query tiles from a list until it is empty. One warp fetches work and
    queries, one keys and values into rings of shared memory, one writes finished tiles; two or three warpgroups
@@ -26,7 +27,8 @@
    fp8: operands with a scale for each 64 tokens of a head, an output in bf16. Two kernels: one turns the values into
    tiles (flash_values.cu), then this one with other tiles and products (flash_fp8.h). The scales of queries and keys
    go into the factor of a score, those of values into the exponent of a probability (flash_scales.h): none costs an
-   operation for each pair. The output is summed in the matrix units, which keep about 14 bits: 0.1 to 0.2 % of it are
+   operation for each pair. Where each token has one, keys and values cost a multiplication each (flash_fp8_token.h).
+   The output is summed in the matrix units, which keep about 14 bits: 0.1 to 0.2 % of it are
    lost over 8k keys, 0.4 % over 16k at most, beside the 2.6 % that rounding a probability to e4m3 makes.
    Floor at head_dim 128, for 64 queries and 192 keys: 768 clocks of products (8192 FLOP a clock), and as many of
    exponentials; conversions to e4m3 take more. Beside products of another warp every instruction is slower, conversions
@@ -54,22 +56,7 @@
      32: 3.4 and 1.6 times.
    - rows ended while the next products run, masks as bits: +1 % each for windows and documents. Those bits fetched
      before the wait for the scores instead of after it: within 1 % either way.
-   And in fp8, head_dim 128, 8k, full:
-   - key tiles of 128 instead of 192: -14 %; two stages instead of three: -4 %.
-   - warpgroups taking turns: -3 %, and -4 % where the turn goes on only when the scores are there.
-   - the products of each tile summed apart, and added to the output in fp32: -8 %, for an error that stays the same.
-   - a sixteenth or an eighth of the exponentials by polynomials: -9, -15 %; packing probabilities through fp16: -9 %.
-   - values swizzled over 128 bytes instead of 64: nothing.
-   - left out, to see what they cost: exponentials +22 %, largest scores +16 %, conversions to e4m3 nothing.
-   - maxima that stay, so that a probability of 1 leaves as 16 instead of 256: +3 % (predicted 12 %), at head_dim 64 +9
-     and at 256 +10 %, for an output_error of 5.5 % as before, and of 4.2 instead of 4.1 % with outliers; short causal
-     lines -1 %. Sums of 8 instead of 16 to see what grows, a probability of 1 being 32: -3 %.
-   - and then: an eighth or a quarter of the exponentials by polynomials -5 and -4 %; work taken early: nothing;
-     warpgroups taking turns: -4 to +2 %. Zeros as data make no difference, so that it is not power.
-   - sums behind the wait for the product, beside the conversions: +8 % at head_dim 128, nothing at 64 and 256; in bf16
-     -1 to -10 %. An exponential took twice its clocks even where the other warpgroup let it alone: the compiler adds
-     each up at once, with two on their way, and waits. Held back otherwise, by instructions that it moves nothing
-     across (pmevent): -4 to -7 %. */
+   Those in fp8 are in flash_fp8.h. */
 #include <cuda_runtime.h>
 #include <math.h>
 #include <stdio.h>
@@ -115,9 +102,9 @@ struct detail {
     struct flash_backward *backward; /* NULL: the problem asks for none */
 };
 
-static const void *function_of(const struct flash_kernel *kernel, enum dtype dtype) {
-    if (dtype == DTYPE_fp8_e4m3) return kernel->fp8;
-    return dtype == DTYPE_bf16 ? kernel->bf16 : kernel->fp16;
+static const void *function_of(const struct flash_kernel *kernel, const struct attention_problem *problem) {
+    if (problem->dtype == DTYPE_fp8_e4m3) return problem->scale_tokens == 1 ? kernel->fp8_token : kernel->fp8;
+    return problem->dtype == DTYPE_bf16 ? kernel->bf16 : kernel->fp16;
 }
 
 static bool has_options(const struct attention_problem *problem) {
@@ -135,7 +122,7 @@ static const struct flash_kernel *kernel_for(const struct attention_problem *pro
     for (size_t i = 0; i < ARRAY_LENGTH(kernels); i++)
         if (kernels[i].head_dim == problem->head_dim && kernels[i].options == options &&
             kernels[i].sparse == sparse && (kernels[i].few != FLASH_ANY) == few &&
-            function_of(&kernels[i], problem->dtype))
+            function_of(&kernels[i], problem))
             return &kernels[i];
     return NULL;
 }
@@ -148,6 +135,8 @@ static bool in_vectors(enum dtype dtype, struct attention_strides strides) {
 static const char *decline_fp8(const struct attention_problem *problem) {
     if (problem->backward) return "the flash kernel has no gradients in fp8";
     if (problem->keys > (1 << 22)) return "the flash kernel takes up to 4M keys in fp8";
+    if (problem->scale_tokens != 1 && problem->scale_tokens != ATTENTION_SCALE_BLOCK)
+        return "the flash kernel takes scales of 64 tokens, or of one";
     return has_options(problem) ? "the flash kernel knows no options in fp8" : NULL;
 }
 
@@ -235,7 +224,7 @@ static struct mask_tiles *plan_tiles(const struct attention_problem *problem, co
 
 static bool take_shared_memory(const struct attention_problem *problem, const struct flash_kernel *kernel,
                                char *reason) {
-    return !flash_failed(cudaFuncSetAttribute(function_of(kernel, problem->dtype),
+    return !flash_failed(cudaFuncSetAttribute(function_of(kernel, problem),
                                               cudaFuncAttributeMaxDynamicSharedMemorySize, kernel->shared_bytes),
                          "shared memory of the flash kernel", reason);
 }
@@ -322,10 +311,10 @@ static void bind_fp8(const struct attention_problem *problem, const struct flash
                      const struct attention_buffers *buffers, struct flash_arguments *arguments) {
     struct flash_values_layout layout = flash_values_layout(problem, kernel->keys);
     arguments->value_tiles = (const char *)buffers->workspace;
-    arguments->scales = (const struct flash_scales *)((const char *)buffers->workspace + layout.scales_at);
+    arguments->scales = (const char *)buffers->workspace + layout.scales_at;
     arguments->query_scale = buffers->query_scale;
     arguments->key_tiles = layout.tiles;
-    arguments->query_blocks = (int)attention_scale_blocks(problem->queries);
+    arguments->query_blocks = (int)attention_scale_blocks(problem, problem->queries);
 }
 
 static bool bind(const struct attention_problem *problem, struct detail *detail,
@@ -366,7 +355,7 @@ static bool is_bound(const struct detail *detail, const struct attention_buffers
 static bool launch(const struct attention_problem *problem, struct detail *detail, const struct flash_kernel *kernel,
                    struct CUstream_st *stream, char *reason) {
     void *arguments[] = {&detail->arguments};
-    return !flash_failed(cudaLaunchKernel(function_of(kernel, problem->dtype), dim3((unsigned)detail->blocks),
+    return !flash_failed(cudaLaunchKernel(function_of(kernel, problem), dim3((unsigned)detail->blocks),
                                           dim3((unsigned)kernel->threads), arguments, (size_t)kernel->shared_bytes,
                                           stream),
                          "launch of the flash kernel", reason);
@@ -397,3 +386,17 @@ extern "C" const struct attention_operator softmax_flash = {.name = "flash",
                                                             .forward = forward,
                                                             .release = release,
                                                             .backward = backward};
+
+static const char *decline_token(const struct attention_problem *problem) {
+    if (problem->dtype != DTYPE_fp8_e4m3 || problem->scale_tokens != 1)
+        return "flash_token takes fp8_e4m3 with a scale for each token";
+    return decline(problem);
+}
+
+extern "C" const struct attention_operator softmax_flash_token = {.name = "flash_token",
+                                                                  .backend = "cuda",
+                                                                  .place = PLACE_DEVICE,
+                                                                  .decline = decline_token,
+                                                                  .prepare = prepare,
+                                                                  .forward = forward,
+                                                                  .release = release};

@@ -35,7 +35,7 @@ struct head_rows {
 /* head: batch * heads (of the operand) + head. */
 static struct head_rows head_rows(const struct attention_problem *problem, const void *data, int64_t first,
                                   int64_t stride, const float *scale, int64_t head, int64_t tokens) {
-    const float *own = scale ? scale + head * attention_scale_blocks(tokens) : NULL;
+    const float *own = scale ? scale + head * attention_scale_blocks(problem, tokens) : NULL;
     return (struct head_rows){.problem = problem, .data = data, .first = first, .stride = stride, .scale = own};
 }
 
@@ -43,7 +43,7 @@ static void load_row(const struct head_rows *rows, int64_t token, double *row) {
     size_t head_dim = (size_t)rows->problem->head_dim;
     dtype_load_row(rows->problem->dtype, rows->data, (size_t)(rows->first + token * rows->stride), head_dim, row);
     if (!rows->scale) return;
-    double scale = (double)rows->scale[token / ATTENTION_SCALE_BLOCK];
+    double scale = (double)rows->scale[token / rows->problem->scale_tokens];
     for (size_t d = 0; d < head_dim; d++) row[d] *= scale;
 }
 

@@ -77,6 +77,7 @@ static struct attention_problem problem_of(const struct run *run, struct problem
                                         .head_dim = value[PROBLEM_AXIS_HEAD_DIM],
                                         .dtype = bench_dtype(run),
                                         .mask = mask,
+                                        .scale_tokens = strcmp(run->variant->name, "flash_token") == 0 ? 1 : 0,
                                         .threads = run->threads,
                                         .options = options_of(run),
                                         .backward = pass.backward,
@@ -210,7 +211,7 @@ static void *result(struct run *run, size_t bytes, bool timed) {
 /* Room for the scales of an operand in fp8. */
 static const float *scales(struct run *run, const struct attention_problem *problem, int64_t heads, int64_t tokens) {
     if (problem->dtype != DTYPE_fp8_e4m3) return NULL;
-    return bench_alloc(run, (size_t)(problem->batch * heads * attention_scale_blocks(tokens)) * sizeof(float));
+    return bench_alloc(run, (size_t)(problem->batch * heads * attention_scale_blocks(problem, tokens)) * sizeof(float));
 }
 
 void problem_setup(struct run *run, struct problem_pass pass) {

@@ -33,8 +33,9 @@ static void *operand(struct run *run, enum dtype dtype, size_t count, uint64_t s
 static void *operand_fp8(struct run *run, int64_t heads, int64_t tokens, uint64_t stream, const float **scale) {
     const struct attention_problem *problem = &((struct problem *)run->state)->problem;
     struct quantize_operand operand = {.heads = problem->batch * heads, .tokens = tokens, .head_dim = problem->head_dim,
-                                       .stream = stream, .rotated = stream != STREAM_VALUE};
-    int64_t blocks = operand.heads * attention_scale_blocks(tokens);
+                                       .stream = stream, .rotated = stream != STREAM_VALUE,
+                                       .by_token = problem->scale_tokens == 1};
+    int64_t blocks = operand.heads * attention_scale_blocks(problem, tokens);
     operand.data = bench_device_alloc(run, (size_t)(operand.heads * tokens * operand.head_dim));
     operand.scale = (float *)bench_device_alloc(run, (size_t)blocks * sizeof(float));
     quantize_fill(run, &operand);
@@ -108,8 +109,8 @@ static void copy_back(struct run *run, const void *host, const void *device, siz
 
 static void fetch_scales(struct run *run, const struct attention_problem *problem,
                          const struct attention_buffers *host, const struct attention_buffers *device) {
-    int64_t keys = problem->batch * problem->kv_heads * attention_scale_blocks(problem->keys);
-    int64_t queries = problem->batch * problem->heads * attention_scale_blocks(problem->queries);
+    int64_t keys = problem->batch * problem->kv_heads * attention_scale_blocks(problem, problem->keys);
+    int64_t queries = problem->batch * problem->heads * attention_scale_blocks(problem, problem->queries);
     copy_back(run, host->query_scale, device->query_scale, (size_t)queries * sizeof(float));
     copy_back(run, host->key_scale, device->key_scale, (size_t)keys * sizeof(float));
     copy_back(run, host->value_scale, device->value_scale, (size_t)keys * sizeof(float));

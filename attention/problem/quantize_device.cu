@@ -22,30 +22,38 @@ static __device__ float largest_of_block(float value) {
 static __global__ void __launch_bounds__(THREADS) quantize(struct quantize_operand operand, uint64_t seed,
                                                            enum problem_inputs inputs, bool zeros) {
     extern __shared__ float rows[];
-    int head_dim = (int)operand.head_dim, pitch = head_dim + 1;
+    __shared__ float divisor[ATTENTION_SCALE_BLOCK];
+    int head_dim = (int)operand.head_dim, pitch = head_dim + 1, thread = (int)threadIdx.x;
     int64_t head = blockIdx.y, first = (int64_t)blockIdx.x * ATTENTION_SCALE_BLOCK, left = operand.tokens - first;
     int count = left < ATTENTION_SCALE_BLOCK ? (int)left : ATTENTION_SCALE_BLOCK;
-    int64_t at = (head * operand.tokens + first) * head_dim;
-    for (int i = (int)threadIdx.x; i < count * head_dim; i += THREADS)
+    int64_t token = head * operand.tokens + first, at = token * head_dim;
+    for (int i = thread; i < count * head_dim; i += THREADS)
         rows[i / head_dim * pitch + i % head_dim] =
             zeros ? 0 : (float)problem_element(seed, operand.stream, (uint64_t)(at + i), inputs);
     __syncthreads();
-    if (operand.rotated && (int)threadIdx.x < count) quantize_rotate(rows + threadIdx.x * pitch, head_dim, seed);
+    if (operand.rotated && thread < count) quantize_rotate(rows + thread * pitch, head_dim, seed);
     __syncthreads();
     float largest = 0;
-    for (int i = (int)threadIdx.x; i < count * head_dim; i += THREADS)
+    for (int i = thread; i < count * head_dim; i += THREADS)
         largest = fmaxf(largest, fabsf(rows[i / head_dim * pitch + i % head_dim]));
-    float scale = quantize_scale(largest_of_block(largest));
-    if (threadIdx.x == 0) operand.scale[head * gridDim.x + blockIdx.x] = scale;
-    for (int i = (int)threadIdx.x; i < count * head_dim; i += THREADS)
-        ((__nv_fp8_storage_t *)operand.data)[at + i] =
-            __nv_cvt_float_to_fp8(rows[i / head_dim * pitch + i % head_dim] / scale, __NV_SATFINITE, __NV_E4M3);
+    float least = quantize_scale(largest_of_block(largest));
+    if (thread == 0 && !operand.by_token) operand.scale[head * gridDim.x + blockIdx.x] = least;
+    if (thread < count) {
+        divisor[thread] = least;
+        if (operand.by_token)
+            operand.scale[token + thread] = quantize_token(rows + thread * pitch, head_dim, least, &divisor[thread]);
+    }
+    __syncthreads();
+    for (int i = thread; i < count * head_dim; i += THREADS)
+        ((__nv_fp8_storage_t *)operand.data)[at + i] = __nv_cvt_float_to_fp8(
+            rows[i / head_dim * pitch + i % head_dim] / divisor[i / head_dim], __NV_SATFINITE, __NV_E4M3);
 }
 
 void quantize_fill(struct run *run, const struct quantize_operand *operand) {
     size_t shared = ATTENTION_SCALE_BLOCK * (size_t)(operand->head_dim + 1) * sizeof(float);
     CUDA_CHECK(run, cudaFuncSetAttribute(quantize, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
-    dim3 grid((unsigned)attention_scale_blocks(operand->tokens), (unsigned)operand->heads);
+    int64_t blocks = (operand->tokens + ATTENTION_SCALE_BLOCK - 1) / ATTENTION_SCALE_BLOCK;
+    dim3 grid((unsigned)blocks, (unsigned)operand->heads);
     quantize<<<grid, THREADS, shared, run->stream>>>(*operand, run->seed,
                                                      (enum problem_inputs)run->value[PROBLEM_AXIS_INPUTS], run->zeros);
     CUDA_CHECK_LAUNCH(run);

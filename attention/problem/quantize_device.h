@@ -8,10 +8,10 @@
    scales. heads: of all batch items. */
 struct quantize_operand {
     void *data;
-    float *scale; /* [heads][attention_scale_blocks(tokens)] */
+    float *scale; /* [heads][tokens] if by_token, else [heads][blocks of ATTENTION_SCALE_BLOCK tokens] */
     int64_t heads, tokens, head_dim;
     uint64_t stream;
-    bool rotated;
+    bool rotated, by_token;
 };
 void quantize_fill(struct run *run, const struct quantize_operand *operand);
 

@@ -47,6 +47,58 @@ static void scales_cut_nothing_off(void **state) {
     assert_true(quantize_scale(448) == 1 && quantize_scale(449) == 2 && quantize_scale(0) == 1);
 }
 
+static void rounding_is_that_of_the_format(void **state) {
+    (void)state;
+    static const float values[] = {0, 448, 447, 0x1p-9f, 0x1p-10f, 0x1.8p-9f, 0x1p-6f, 0x1.fp-7f, 1.0625f, 1.1875f};
+    for (size_t i = 0; i < ARRAY_LENGTH(values) + 1000; i++) {
+        uint8_t code;
+        float value = i < ARRAY_LENGTH(values) ? values[i] : (float)random_normal(SEED, 4, i);
+        dtype_store(DTYPE_fp8_e4m3, &code, 0, (double)value);
+        assert_float_equal(quantize_round(value), dtype_load(DTYPE_fp8_e4m3, &code, 0), 0);
+        assert_float_equal(quantize_round(-value), -quantize_round(value), 0);
+    }
+}
+
+/* Squares of what rounding to multiples of `divisor` is off by. */
+static double error_of(const float *row, double divisor) {
+    double error = 0;
+    for (int d = 0; d < HEAD_DIM; d++) {
+        uint8_t code;
+        dtype_store(DTYPE_fp8_e4m3, &code, 0, (double)row[d] / divisor);
+        error += pow(dtype_load(DTYPE_fp8_e4m3, &code, 0) * divisor - (double)row[d], 2);
+    }
+    return error;
+}
+
+static void a_token_is_rounded_best(void **state) {
+    (void)state;
+    double all = 0, plain = 0;
+    for (int token = 0; token < TOKENS; token++) {
+        float row[HEAD_DIM], largest = 0, divisor;
+        for (int d = 0; d < HEAD_DIM; d++) {
+            row[d] = (float)random_normal(SEED, 5, (uint64_t)(token * HEAD_DIM + d));
+            largest = fmaxf(largest, fabsf(row[d]));
+        }
+        float least = quantize_scale(largest * (float)(1 + token % 3)), scale, product = 0, square = 0;
+        scale = quantize_token(row, HEAD_DIM, least, &divisor);
+        assert_true(divisor >= least && divisor < 2 * least);
+        for (int choice = 0; choice < QUANTIZE_CHOICES; choice++)
+            assert_true(error_of(row, (double)divisor) <=
+                        1.0001 * error_of(row, (double)least * (1 + choice / (double)QUANTIZE_CHOICES)));
+        for (int d = 0; d < HEAD_DIM; d++) {
+            product += quantize_round(row[d] / divisor) * scale * row[d];
+            square += row[d] * row[d];
+        }
+        assert_float_equal(product, square, 1e-4 * (double)square);
+        assert_float_equal(scale, divisor, 0.01 * (double)divisor);
+        all += error_of(row, (double)divisor);
+        plain += error_of(row, (double)least);
+    }
+    assert_true(all < 0.75 * plain); /* of squares */
+    float zeros[HEAD_DIM] = {0}, divisor;
+    assert_true(quantize_token(zeros, HEAD_DIM, 1, &divisor) == 1 && divisor == 1);
+}
+
 /* The order of the matrix instructions, once more: an accumulator's thread holds keys 8 j + 2 c and the next one of
    each eight, an operand's thread bytes 4 c .. 4 c + 3 of each sixteen, c its place among four. */
 static void values_stand_where_probabilities_are(void **state) {
@@ -71,27 +123,25 @@ static void every_value_has_its_byte(void **state) {
         }
 }
 
-/* An operand in fp8, and as what it stands for. */
+/* An operand in fp8, with a scale for each `block` tokens of a head, and as what it stands for. */
 struct operand {
     uint8_t *code;
     float *scale, *number;
 };
-static struct operand make(int64_t heads, uint64_t stream) {
-    int64_t blocks = attention_scale_blocks(TOKENS), count = heads * TOKENS * HEAD_DIM;
+static struct operand make(int64_t heads, int64_t block, uint64_t stream) {
+    int64_t blocks = (TOKENS + block - 1) / block, count = heads * TOKENS * HEAD_DIM;
     struct operand operand = {malloc((size_t)count), malloc((size_t)(heads * blocks) * sizeof(float)),
                               malloc((size_t)count * sizeof(float))};
-    for (int64_t head = 0; head < heads; head++)
-        for (int64_t token = 0; token < TOKENS; token++) {
-            int64_t block = head * blocks + token / ATTENTION_SCALE_BLOCK;
-            operand.scale[block] = (float)(1 + block % 7) / 149; /* no powers of two: the definition takes any */
-            for (int64_t d = 0; d < HEAD_DIM; d++) {
-                int64_t at = (head * TOKENS + token) * HEAD_DIM + d;
-                double value = random_normal(SEED, stream, (uint64_t)at) * (double)(1 + block % 7);
-                dtype_store(DTYPE_fp8_e4m3, operand.code, (size_t)at, value / (double)operand.scale[block]);
-                operand.number[at] =
-                    (float)(dtype_load(DTYPE_fp8_e4m3, operand.code, (size_t)at) * (double)operand.scale[block]);
-            }
+    for (int64_t token = 0; token < heads * TOKENS; token++) {
+        int64_t own = token / TOKENS * blocks + token % TOKENS / block;
+        operand.scale[own] = (float)(1 + own % 7) / 149; /* no powers of two: the definition takes any */
+        for (int64_t at = token * HEAD_DIM; at < (token + 1) * HEAD_DIM; at++) {
+            double value = random_normal(SEED, stream, (uint64_t)at) * (double)(1 + own % 7);
+            dtype_store(DTYPE_fp8_e4m3, operand.code, (size_t)at, value / (double)operand.scale[own]);
+            operand.number[at] =
+                (float)(dtype_load(DTYPE_fp8_e4m3, operand.code, (size_t)at) * (double)operand.scale[own]);
         }
+    }
     return operand;
 }
 static void drop(struct operand *operand) {
@@ -106,14 +156,14 @@ struct pair {
     uint16_t *output;
     float *log_sum_exp;
 };
-static struct pair make_pair(void) {
+static struct pair make_pair(int64_t scale_tokens) {
     struct pair p = {.mask = mask_new(MASK_causal, TOKENS, TOKENS, 0),
-                     .query = make(BATCH * HEADS, 1),
-                     .key = make(BATCH * KV_HEADS, 2),
-                     .value = make(BATCH * KV_HEADS, 3)};
+                     .query = make(BATCH * HEADS, scale_tokens, 1),
+                     .key = make(BATCH * KV_HEADS, scale_tokens, 2),
+                     .value = make(BATCH * KV_HEADS, scale_tokens, 3)};
     p.fp8 = (struct attention_problem){.batch = BATCH, .heads = HEADS, .kv_heads = KV_HEADS, .queries = TOKENS,
                                        .keys = TOKENS, .head_dim = HEAD_DIM, .dtype = DTYPE_fp8_e4m3, .mask = p.mask,
-                                       .threads = 1};
+                                       .scale_tokens = scale_tokens, .threads = 1};
     attention_pack(&p.fp8);
     p.fp32 = p.fp8;
     p.fp32.dtype = DTYPE_fp32;
@@ -146,16 +196,15 @@ static void fill_right(struct pair *p) {
     }
 }
 
-static void scales_are_part_of_the_definition(void **state) {
-    (void)state;
-    struct pair p = make_pair();
+static void scales_of(int64_t scale_tokens) {
+    struct pair p = make_pair(scale_tokens);
     struct verdict verdict = {0};
     fill_right(&p);
     attention_check(&p.fp8, &p.codes, 64, SEED, &verdict);
     assert_true(verdict.error <= 0x1p-8);
     assert_true(verdict.tolerance > 0x1p-4 && verdict.tolerance < 0x1p-3);
     /* scales of one operand's heads in another order */
-    int64_t blocks = attention_scale_blocks(TOKENS);
+    int64_t blocks = attention_scale_blocks(&p.fp8, TOKENS);
     for (int64_t i = 0; i < blocks; i++) {
         float kept = p.value.scale[i];
         p.value.scale[i] = p.value.scale[blocks + i];
@@ -166,9 +215,15 @@ static void scales_are_part_of_the_definition(void **state) {
     drop_pair(&p);
 }
 
+static void scales_are_part_of_the_definition(void **state) {
+    (void)state;
+    scales_of(ATTENTION_SCALE_BLOCK);
+    scales_of(1);
+}
+
 static void a_wrong_sum_of_exponentials_is_seen(void **state) {
     (void)state;
-    struct pair p = make_pair();
+    struct pair p = make_pair(ATTENTION_SCALE_BLOCK);
     struct verdict verdict = {0};
     fill_right(&p);
     for (int64_t row = 0; row < BATCH * HEADS * TOKENS; row++) p.log_sum_exp[row] *= 1.001f;
@@ -181,8 +236,12 @@ static void bytes_count_scales_and_a_wider_output(void **state) {
     (void)state;
     struct mask *mask = mask_new(MASK_full, 128, 256, 0);
     struct attention_problem problem = {.batch = 1, .heads = 2, .kv_heads = 1, .queries = 128, .keys = 256,
-                                        .head_dim = 64, .dtype = DTYPE_fp8_e4m3, .mask = mask, .threads = 1};
+                                        .head_dim = 64, .dtype = DTYPE_fp8_e4m3, .mask = mask,
+                                        .scale_tokens = ATTENTION_SCALE_BLOCK, .threads = 1};
     double queries = 2 * 128 * 64, keys = 256 * 64, rows = 2 * 128, scales = 2 * 2 + 2 * 4;
+    assert_float_equal(attention_forward_bytes(&problem), 3 * queries + 2 * keys + 4 * rows + 4 * scales, 0);
+    problem.scale_tokens = 1;
+    scales = 2 * 128 + 2 * 256;
     assert_float_equal(attention_forward_bytes(&problem), 3 * queries + 2 * keys + 4 * rows + 4 * scales, 0);
     problem.dtype = DTYPE_bf16;
     assert_float_equal(attention_forward_bytes(&problem), 4 * queries + 4 * keys + 4 * rows, 0);
@@ -193,6 +252,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rotation_keeps_products),
         cmocka_unit_test(scales_cut_nothing_off),
+        cmocka_unit_test(rounding_is_that_of_the_format),
+        cmocka_unit_test(a_token_is_rounded_best),
         cmocka_unit_test(values_stand_where_probabilities_are),
         cmocka_unit_test(every_value_has_its_byte),
         cmocka_unit_test(scales_are_part_of_the_definition),

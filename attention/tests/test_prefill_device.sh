@@ -52,6 +52,18 @@ else
     expect "flash in fp8 is right with outliers" all_right
     expect "flash in fp8 says what rounding costs, below 10 %" \
         has inputs,metric,value "outliers,output_error,0\.0[0-9]*"
+    measure $device --variant flash_token --mask full,causal --dtype fp8_e4m3 --seq 1,77,1030 --past 0,1000 \
+        --tokens 2 --hidden 768 --head-dim 64,96,128,192,256
+    expect "flash_token is right at odd lengths and every head_dim" all_right
+    measure $device --variant flash_token --mask all --dtype fp8_e4m3 --seq 300,1500 --past 0,700 --tokens 3 \
+        --hidden 768 --head-dim 128 --group 2 --block 48 --window 100
+    expect "flash_token is right under every mask" all_right
+    measure $device --variant flash_token --mask full --dtype fp8_e4m3 --inputs all --seq 1000 --tokens 2k --head-dim 128
+    expect "flash_token is right with outliers" all_right
+    expect "flash_token says what rounding its operands costs" \
+        has inputs,metric,value "outliers,operand_rmse,0\.00[0-9]*"
+    measure $device --variant flash_token --mask full --dtype bf16 --seq 300 --head-dim 128
+    expect "flash_token declines what has no scales" all_skipped_for "takes fp8_e4m3 with a scale for each token"
     measure $device --variant flash --mask strided,axial --dtype bf16,fp16 --seq 90,777,2k --past 0,300 --tokens 2 \
         --hidden 512 --head-dim 128 --group 1,4
     expect "flash is right where a mask has two parts" all_right
