@@ -149,7 +149,7 @@ const struct attention_operator *problem_method(const struct run *run, const str
 
 /* bench.setup: makes run->state, the mask, and host memory for everything, filled with data for host variants. */
 void problem_setup(struct run *run, struct problem_pass pass);
-/* For bench.check: two rows more, output_rmse and output_error of some rows of the output. */
+/* For bench.check: three rows more, output_rmse, operand_rmse and output_error of some rows of the output. */
 void problem_report_rounding(struct run *run, const struct problem *state);
 /* variant.setup after the buffers: the plan. */
 void problem_prepare(struct run *run, const struct attention_operator *method);
