@@ -16,13 +16,24 @@
    - sums behind the wait for the product, beside the conversions: +8 % at head_dim 128, nothing at 64 and 256; in bf16
      -1 to -10 %. An exponential took twice its clocks even where the other warpgroup let it alone: the compiler adds
      each up at once, with two on their way, and waits. Held back otherwise, by instructions that it moves nothing
-     across (pmevent): -4 to -7 %.
+     across (pmevent): -4 to -7 %, but each of those costs about 80 clocks (six of them beside the same code: -13 %).
    - a maximum that rises makes the largest probability 16 exactly, where it rose by powers of two before: output_rmse
      with outliers 10.9 instead of 12.8e-3 (16k: 12.5 instead of 13.4e-3; causal 10.3 and 11.3 instead of 12.3 and
      13.4e-3), time -1 % with outliers, else the same. Rising earlier, at sums above 264 instead of 448: another 1 % of
      the error, and 1.5 to 4 % of the time.
    - a scale for each query, which takes no operation for each pair: output_rmse 9.6e-3 (16k: 10.9e-3), but -4 % of
-     speed (head_dim 64: -1 %, 256: nothing), whatever the order of the loops. */
+     speed (head_dim 64: -1 %, 256: nothing), whatever the order of the loops.
+   - shorter chains of waits, hoped for 8 to 15 %: 128 queries by 192 keys take 3150 clocks (16k: 3110), in which, as a
+     trace says, a warpgroup waits about 550 for its scores and packs about 350:
+       sums and conversions beside a tile's own exponentials, in registers of their own: -4 %
+       scores in two products of 96 keys, the first part packed beside exponentials of the second: -1 %; and the next
+       tile's first scores made while that one is packed: -5 % (of 128 and 64 keys -8 %, of 64 and 128 -6 %)
+       queries in registers instead of shared memory: -1 %
+     Longer ones do not cost much: exponentials only when the product with the values has ended: -4 %. And seven of
+     eight additions left out: nothing. What stays is the sum of both floors, 3072 clocks.
+   - key tiles of 224, with scales by 32 keys: +1.5 % (predicted 4.6 %, but registers spill), at 16k -2 %. Three
+     warpgroups and key tiles of 96: -3 %, at 16k -5 %.
+   - outliers cost 9 %, all of it where maxima rise. The clock is 1.79 GHz in this kernel, 1.69 in bf16's, of 1.98. */
 #ifndef ATTENTION_FLASH_FP8_H
 #define ATTENTION_FLASH_FP8_H
 
