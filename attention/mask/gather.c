@@ -263,7 +263,8 @@ static void add_tile(struct gather *gather, int64_t at) {
     }
     const struct run *run = gather->order + at;
     int32_t *entry_run = gather->entry_run + gather->entry_count * most;
-    bool full = true, together = run[0].slot >= 0;
+    int32_t first = run[0].first;
+    bool full = true, together = run[0].slot >= 0, stepped = run[0].step > 1;
     for (int64_t i = 0; i < most; i++) {
         entry_run[i] = (int32_t)gather->mask->keys; /* nothing */
         if (i >= count || run[i].slot < 0) {
@@ -272,14 +273,14 @@ static void add_tile(struct gather *gather, int64_t at) {
         }
         entry_run[i] = run[i].step == 1 ? run[i].first : ~run[i].first;
         full &= run[i].full;
-        together &= run[i].step == 1 && run[i].first == run[0].first + i * RUN;
+        together &= run[i].step == run[0].step && run[i].first == first + i * RUN * run[0].step;
     }
     unsigned parts = picture(gather, at, count);
     int64_t index = full ? 0 : tile_pool_find(&gather->pool, gather->bits);
     gather->failed |= index < 0 || index >= INT64_C(1) << (32 - MASK_TILE_INDEX_AT);
     gather->full_count += full;
     gather->entry[gather->entry_count++] = (struct mask_tile){
-        together ? run[0].first : -1,
+        !together ? MASK_TILE_RUNS : stepped ? MASK_TILE_RUNS - 1 - first : first,
         (uint32_t)index << MASK_TILE_INDEX_AT | parts << MASK_TILE_PARTS_AT | (full ? MASK_TILE_FULL : MASK_TILE_BITS)};
 }
 

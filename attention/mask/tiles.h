@@ -29,8 +29,9 @@
    allow. A line has two halves, line[2 l + h]: row r of half h, h = r >= tile_queries / 2, is the query first + step r,
    where r < count; every query is in one line. The keys of entry e are tile_keys / 8 runs of eight: run[e][..] = first,
    first + 1, ..; or where it is negative ~first, ~first + step, .. with the plan's step; run[e] = keys holds nothing.
-   `tile` is the first key if the runs that hold something follow one another, else -1. Plain runs may reach beyond the
-   last key, stepped ones beyond the last multiple of step, and hold nothing there. Forms, parts, bits and order are as
+   `tile` is the first key if the runs that hold something are plain and follow one another, MASK_TILE_RUNS - 1 - the
+   first key if they are stepped and do (mask_tile_stepped), else MASK_TILE_RUNS. Plain runs may reach beyond the last
+   key, stepped ones beyond the last multiple of step, and hold nothing there. Forms, parts, bits and order are as
    above.
 
    mask_tiles_split makes such a plan for masks with a stride, in two parts (mask.h): the lines before joins_from have
@@ -51,7 +52,7 @@ extern "C" {
 enum { MASK_TILE_MAX = 1024 };
 enum mask_walk { MASK_BY_QUERY, MASK_BY_KEY };
 enum mask_tile_form { MASK_TILE_FULL, MASK_TILE_RANGE, MASK_TILE_BITS };
-enum { MASK_TILE_RUN = 8, MASK_TILE_PARTS_AT = 2, MASK_TILE_INDEX_AT = 6 };
+enum { MASK_TILE_RUN = 8, MASK_TILE_RUNS = -1, MASK_TILE_PARTS_AT = 2, MASK_TILE_INDEX_AT = 6 };
 
 struct mask_tile {
     int32_t tile;   /* of keys, or of queries in MASK_BY_KEY */
@@ -123,6 +124,10 @@ MASK_INLINE uint32_t mask_tile_index(struct mask_tile entry) {
 }
 MASK_INLINE unsigned mask_tile_parts(struct mask_tile entry) {
     return entry.where >> MASK_TILE_PARTS_AT & 15;
+}
+/* The first key of a gathered tile of stepped runs that follow one another. */
+MASK_INLINE int mask_tile_stepped(struct mask_tile entry) {
+    return MASK_TILE_RUNS - 1 - entry.tile;
 }
 /* Does row `row` of the tile see its key `key`, both counted from the tile's first? The tests of all forms in one. */
 MASK_INLINE bool mask_tile_allows(const struct mask_tiles *tiles, struct mask_tile entry, int row, int key) {

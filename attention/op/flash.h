@@ -13,10 +13,10 @@
 #include "flash_work.h"
 #include "score_options.h"
 
-/* Maps for runs of gathered tiles, in boxes of eight tokens, or of several runs together: of tokens one after the
-   other, and, stepped, of tokens `step` apart, in maps that see `step` tokens as one row: (remainder * stride +
-   head_dim, quotient, head, batch). */
-enum { FLASH_BOXES = 2, FLASH_RUNS_TOGETHER = 4 };
+/* Maps for runs of gathered tiles, in boxes of one run, of several runs that follow one another, or of a whole tile: of
+   tokens one after the other and, stepped, of tokens `step` apart, in maps that see `step` tokens as one row:
+   (remainder * stride + head_dim, quotient, head, batch). */
+enum { FLASH_BOX_RUN, FLASH_BOX_RUNS, FLASH_BOX_TILE, FLASH_BOXES, FLASH_RUNS_TOGETHER = 4 };
 struct flash_boxes {
     CUtensorMap key, value, key_stepped, value_stepped;
 };

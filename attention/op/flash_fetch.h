@@ -41,8 +41,8 @@ FLASH_TEMPLATE struct flash_tiles {
     static constexpr bool DELIVERS = HAS_OUTPUT && QUERY_SLOTS > 1; /* the output, through where queries lay */
     static constexpr int SHARED_BYTES = FIXED_BYTES + QUERY_SLOTS * QUERY_BYTES;
     static_assert(SHARED_BYTES <= FLASH_SHARED_MAX, "shared memory of a block");
-    /* A query tile's rows are ended while the first products of the next one run, and masks become bits: where that was
-       measured, and registers are left. */
+    /* A query tile ends and the next one begins by flash_turn, and masks become bits: where that was measured, and
+       registers are left. */
     static constexpr bool ENDS_LATE = CONTINUE && HEAD_DIM == 128 && !OPTIONS && !flash_format<element>::SCALED;
     /* A row keeps the maximum of the first key tile in which it sees something: softmax_flash.cu says why. */
     static constexpr bool KEEPS = !OPTIONS;
@@ -133,12 +133,60 @@ static __device__ void flash_fetch_queries(const struct flash_arguments *argumen
     arguments->taken[1] = 0;
 }
 
-/* A key tile, or value tile, of entry `at`, whose first key is `first`; -1: in runs, a box to a lane. */
+/* What is to be fetched: a key tile's entry and, where the tile is gathered, the run of this lane's box. Asked for one
+   tile ahead, so that nobody waits for memory between a tile's room and its copy. */
+struct flash_key_tile {
+    struct mask_tile entry;
+    int run;
+};
+
+/* SPARSE: boxes of gathered tiles by lane: FLASH_RUNS_TOGETHER runs of one chunk, then of the next chunk. */
+template <int CHUNKS> static __device__ __forceinline__ int flash_run_of_lane(void) {
+    int lane = threadIdx.x % WARP;
+    return lane / (FLASH_RUNS_TOGETHER * CHUNKS) * FLASH_RUNS_TOGETHER + lane % FLASH_RUNS_TOGETHER;
+}
+FLASH_TEMPLATE
+static __device__ __forceinline__ struct flash_key_tile flash_key_tile_at(const struct flash_arguments *arguments,
+                                                                          int at) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    struct flash_key_tile tile = {arguments->entry[at], 0};
+    if (SPARSE && arguments->step > 0)
+        tile.run = arguments->run[at * (TILE_KEYS / MASK_TILE_RUN) + flash_run_of_lane<tiles::CHUNKS>()];
+    return tile;
+}
+
+/* SPARSE: runs of a gathered tile, a box to a lane, or to the first of lanes whose runs follow one another. */
+FLASH_TEMPLATE
+static __device__ __forceinline__ void flash_load_runs(const struct flash_arguments *arguments, char *to, bool values,
+                                                       int token, int head, int batch, uint64_t *full) {
+    using tiles = flash_tiles<FLASH_ARGUMENTS>;
+    static_assert(!SPARSE || tiles::CHUNKS * TILE_KEYS / MASK_TILE_RUN == WARP, "every lane has a box");
+    int lane = threadIdx.x % WARP, number = lane % FLASH_RUNS_TOGETHER;
+    int chunk = lane / FLASH_RUNS_TOGETHER % tiles::CHUNKS, step = token < 0 ? -arguments->step : 1;
+    int first = __shfl_sync(~0u, token, lane - number);
+    bool follows = (token < 0) == (first < 0) && token == first + number * step * MASK_TILE_RUN;
+    unsigned lanes = __ballot_sync(~0u, follows) >> (lane - number);
+    bool together = lanes % (1 << FLASH_RUNS_TOGETHER) == (1 << FLASH_RUNS_TOGETHER) - 1;
+    if (together && number > 0) return;
+    const struct flash_boxes *boxes = &arguments->boxes[together ? FLASH_BOX_RUNS : FLASH_BOX_RUN];
+    to += (chunk * TILE_KEYS + flash_run_of_lane<tiles::CHUNKS>() * MASK_TILE_RUN) * CHUNK_BYTES;
+    if (token >= 0) {
+        tensor_load_4d(to, values ? &boxes->value : &boxes->key, chunk * CHUNK, token, head, batch, full);
+    } else {
+        int row = values ? arguments->value_row : arguments->key_row;
+        tensor_load_4d(to, values ? &boxes->value_stepped : &boxes->key_stepped,
+                       ~token % arguments->step * row + chunk * CHUNK, ~token / arguments->step, head, batch, full);
+    }
+}
+
+/* A key tile, or value tile. */
 FLASH_TEMPLATE
 static __device__ __forceinline__ void flash_load_keys(const struct flash_arguments *arguments, char *to, bool values,
-                                                       int at, int first, int head, int batch, uint64_t *full) {
+                                                       struct flash_key_tile tile, int head, int batch,
+                                                       uint64_t *full) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    constexpr int RUNS = TILE_KEYS / MASK_TILE_RUN;
+    bool gathered = SPARSE && arguments->step > 0;
+    int first = gathered ? tile.entry.tile : tile.entry.tile * TILE_KEYS;
     if (!SPARSE || first >= 0) {
         if (flash_first_lane<SPARSE>())
             flash_load(to, values ? &arguments->value : &arguments->key, tiles::CHUNKS, TILE_KEYS, first, head, batch,
@@ -147,26 +195,16 @@ static __device__ __forceinline__ void flash_load_keys(const struct flash_argume
     }
     if (flash_first_lane<SPARSE>()) barrier_expect(full, tiles::KEY_BYTES);
     __syncwarp();
-    static_assert(!SPARSE || (tiles::CHUNKS * RUNS) % WARP == 0, "all lanes have runs");
-    for (int at_box = threadIdx.x % WARP; at_box < RUNS * tiles::CHUNKS; at_box += WARP) {
-        int chunk = at_box / FLASH_RUNS_TOGETHER % tiles::CHUNKS, number = at_box % FLASH_RUNS_TOGETHER;
-        int group = at_box / (FLASH_RUNS_TOGETHER * tiles::CHUNKS) * FLASH_RUNS_TOGETHER;
-        const int *run = arguments->run + at * RUNS + group;
-        int token = run[number], step = token < 0 ? -arguments->step : 1;
-        bool follows = (token < 0) == (run[0] < 0) && token == run[0] + number * step * MASK_TILE_RUN;
-        unsigned lanes = __ballot_sync(~0u, follows) >> (threadIdx.x % WARP - number);
-        bool together = lanes % (1 << FLASH_RUNS_TOGETHER) == (1 << FLASH_RUNS_TOGETHER) - 1;
-        if (together && number > 0) continue;
-        const struct flash_boxes *boxes = &arguments->boxes[together];
-        char *there = to + (chunk * TILE_KEYS + (group + number) * MASK_TILE_RUN) * CHUNK_BYTES;
-        if (token >= 0) {
-            tensor_load_4d(there, values ? &boxes->value : &boxes->key, chunk * CHUNK, token, head, batch, full);
-        } else {
-            int row = values ? arguments->value_row : arguments->key_row;
-            tensor_load_4d(there, values ? &boxes->value_stepped : &boxes->key_stepped,
-                           ~token % arguments->step * row + chunk * CHUNK, ~token / arguments->step, head, batch, full);
-        }
+    if (first == MASK_TILE_RUNS) {
+        flash_load_runs<FLASH_ARGUMENTS>(arguments, to, values, tile.run, head, batch, full);
+        return;
     }
+    int token = mask_tile_stepped(tile.entry), chunk = threadIdx.x % WARP;
+    int row = values ? arguments->value_row : arguments->key_row;
+    const struct flash_boxes *boxes = &arguments->boxes[FLASH_BOX_TILE];
+    if (chunk < tiles::CHUNKS)
+        tensor_load_4d(to + chunk * TILE_KEYS * CHUNK_BYTES, values ? &boxes->value_stepped : &boxes->key_stepped,
+                       token % arguments->step * row + chunk * CHUNK, token / arguments->step, head, batch, full);
 }
 
 /* The scales of the `count`th key tile: behind the barriers where they are by token. */
@@ -179,18 +217,19 @@ static __device__ __forceinline__ auto *flash_scales_at(struct flash_barriers<ST
 }
 
 /* The same in fp8: a tile of keys with their scales, or one of values. */
-template <typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE, enum flash_options OPTIONS,
-          bool SPARSE, typename scales_type>
+template <typename element, int HEAD_DIM, int TILE_KEYS, int WARPGROUPS, int STAGES, bool CONTINUE,
+          enum flash_options OPTIONS, bool SPARSE, typename scales_type>
 static __device__ __forceinline__ void flash_load_scaled(const struct flash_arguments *arguments, char *to, bool values,
-                                                         scales_type *scales, int first, int head, int batch,
+                                                         scales_type *scales, int tile, int head, int batch,
                                                          uint64_t *full) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
-    int64_t at = flash_tile_at(arguments, first / TILE_KEYS, head, batch);
+    int64_t at = flash_tile_at(arguments, tile, head, batch);
     barrier_expect(full, values ? tiles::VALUE_BYTES : tiles::KEY_BYTES + sizeof(*scales));
     if (values) {
         bulk_load(to, arguments->value_tiles + at * tiles::VALUE_BYTES, tiles::VALUE_BYTES, full);
     } else {
-        flash_copy(to, &arguments->key, tiles::CHUNKS, TILE_KEYS, first, head, batch, full, tiles::ELEMENTS);
+        flash_copy(to, &arguments->key, tiles::CHUNKS, TILE_KEYS, tile * TILE_KEYS, head, batch, full,
+                   tiles::ELEMENTS);
         bulk_load(scales, (const scales_type *)arguments->scales + at, sizeof(*scales), full);
     }
 }
@@ -209,24 +248,28 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
         barrier_arrive(&barriers->work_empty[slot]);
         if (work.first_query < 0) return;
         int batch = work.batch_head / arguments->heads, head = work.batch_head % arguments->heads / arguments->group;
-        int first_value = 0, late = min(work.entry_begin + FLASH_LATE, work.entry_end);
+        int late = min(work.entry_begin + FLASH_LATE, work.entry_end);
         if (late == work.entry_end && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
+        struct flash_key_tile tile_of_keys = {}, tile_of_values = {}, next = {};
+        if (work.entry_begin < work.entry_end)
+            next = flash_key_tile_at<FLASH_ARGUMENTS>(arguments, work.entry_end - 1);
         for (int i = work.entry_end - 1; i >= work.entry_begin - 1; i--) {
             bool more = i >= work.entry_begin;
-            int first_key = 0;
+            tile_of_values = tile_of_keys;
             if (more) {
                 unsigned stage = count % STAGES;
-                struct mask_tile entry = arguments->entry[i];
-                first_key = SPARSE && arguments->step > 0 ? entry.tile : entry.tile * TILE_KEYS;
+                tile_of_keys = next;
+                if (i > work.entry_begin) next = flash_key_tile_at<FLASH_ARGUMENTS>(arguments, i - 1);
                 barrier_wait(&barriers->key_empty[stage], (count++ / STAGES & 1) ^ 1);
-                if (SPARSE && flash_first_lane<SPARSE>()) barriers->where[stage] = entry.where;
+                if (SPARSE && flash_first_lane<SPARSE>()) barriers->where[stage] = tile_of_keys.entry.where;
                 char *to = key + stage * tiles::KEY_BYTES;
                 if constexpr (flash_format<element>::SCALED)
                     flash_load_scaled<FLASH_ARGUMENTS>(arguments, to, false,
                                                        flash_scales_at<FLASH_ARGUMENTS>(barriers, count - 1),
-                                                       first_key, head, batch, &barriers->key_full[stage]);
+                                                       tile_of_keys.entry.tile, head, batch,
+                                                       &barriers->key_full[stage]);
                 else
-                    flash_load_keys<FLASH_ARGUMENTS>(arguments, to, false, i, first_key, head, batch,
+                    flash_load_keys<FLASH_ARGUMENTS>(arguments, to, false, tile_of_keys, head, batch,
                                                      &barriers->key_full[stage]);
                 if (i == late && flash_first_lane<SPARSE>()) barrier_arrive(&barriers->work_wanted);
             }
@@ -236,13 +279,13 @@ static __device__ void flash_fetch_keys(const struct flash_arguments *arguments,
                 char *to = value + stage * tiles::VALUE_BYTES;
                 if constexpr (flash_format<element>::SCALED)
                     flash_load_scaled<FLASH_ARGUMENTS>(arguments, to, true,
-                                                       flash_scales_at<FLASH_ARGUMENTS>(barriers, 0), first_value,
-                                                       head, batch, &barriers->value_full[stage]);
+                                                       flash_scales_at<FLASH_ARGUMENTS>(barriers, 0),
+                                                       tile_of_values.entry.tile, head, batch,
+                                                       &barriers->value_full[stage]);
                 else
-                    flash_load_keys<FLASH_ARGUMENTS>(arguments, to, true, i + 1, first_value, head, batch,
+                    flash_load_keys<FLASH_ARGUMENTS>(arguments, to, true, tile_of_values, head, batch,
                                                      &barriers->value_full[stage]);
             }
-            first_value = first_key;
         }
     }
 }

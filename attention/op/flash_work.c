@@ -19,7 +19,7 @@ static float cost_of(const struct mask_tiles *tiles, bool sparse, int64_t line) 
     for (int32_t i = mask_tiles_begin(tiles)[line]; i < mask_tiles_begin(tiles)[line + 1]; i++) {
         struct mask_tile entry = mask_tiles_entry(tiles)[i];
         float parts = (float)__builtin_popcount(mask_tile_parts(entry));
-        bool apart = tiles->step > 0 && entry.tile < 0;
+        bool apart = tiles->step > 0 && entry.tile == MASK_TILE_RUNS;
         cost += mask_tile_form(entry) == MASK_TILE_FULL ? full : sparse ? 0.6f + 0.17f * parts : 1.25f;
         cost += apart ? 0.15f : 0;
     }

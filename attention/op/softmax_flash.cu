@@ -264,6 +264,7 @@ static bool prepare(const struct attention_problem *problem, struct attention_pl
 static bool bind_gathered(const struct attention_problem *problem, const struct detail *detail,
                           const struct attention_buffers *buffers, struct flash_arguments *arguments, char *reason) {
     const struct attention_problem *p = problem;
+    const int box_rows[FLASH_BOXES] = {MASK_TILE_RUN, MASK_TILE_RUN * (int)FLASH_RUNS_TOGETHER, detail->kernel->keys};
     int64_t step = detail->shape.step;
     arguments->step = (int)step;
     arguments->line = (const struct mask_line *)((const char *)detail->tiles + detail->shape.line_at);
@@ -273,7 +274,7 @@ static bool bind_gathered(const struct attention_problem *problem, const struct 
     arguments->value_row = (int)p->value.row;
     for (int i = 0; i < FLASH_BOXES; i++) {
         struct flash_boxes *boxes = &arguments->boxes[i];
-        int rows = MASK_TILE_RUN * (i == 0 ? 1 : (int)FLASH_RUNS_TOGETHER);
+        int rows = box_rows[i];
         if (!flash_map(&boxes->key, p, buffers->key, p->key, p->keys, p->kv_heads, rows, reason) ||
             !flash_map(&boxes->value, p, buffers->value, p->value, p->keys, p->kv_heads, rows, reason) ||
             !flash_map_stepped(&boxes->key_stepped, p, buffers->key, p->key, p->keys, p->kv_heads, rows, step,

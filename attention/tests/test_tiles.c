@@ -72,6 +72,8 @@ static int64_t key_of(const struct mask_tiles *tiles, int32_t entry, int column)
     if (run < 0 && key >= tiles->keys / tiles->step * tiles->step) return -1; /* not in a map of whole steps */
     int32_t first = mask_tiles_entry(tiles)[entry].tile;
     if (first >= 0 && run != tiles->keys) assert_int_equal(key, first + column);
+    if (first < MASK_TILE_RUNS && run != tiles->keys)
+        assert_int_equal(key, mask_tile_stepped(mask_tiles_entry(tiles)[entry]) + column * tiles->step);
     return key < tiles->keys ? key : -1;
 }
 
@@ -252,6 +254,10 @@ static void test_gathered(void **state) {
         double waste = (double)tiles->entry_count * 128 * 128 / (double)mask_area(mask);
         if (waste > cases[i].waste) fail_msg("%s: %.2f times its area", mask_words[cases[i].name], waste);
         if (cases[i].globals || cases[i].name == MASK_dilated_band) assert_true(tiles->step > 1);
+        int64_t stepped = 0; /* tiles that a copy engine fetches in one piece */
+        for (int32_t at = 0; at < tiles->entry_count; at++)
+            stepped += mask_tiles_entry(tiles)[at].tile < MASK_TILE_RUNS;
+        if (cases[i].tokens == 1022) assert_true(stepped * 2 > tiles->entry_count);
         free(tiles), mask_free(mask);
     }
 }
