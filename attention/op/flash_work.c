@@ -1,21 +1,23 @@
 /* flash_work.c: which plan of tiles the forward flash kernel walks, and in which order. */
 #include "flash_work.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "flash_queue.h"
 
 enum { BLOCKS_MAX = 1024 };
+#define LONG_LINE 0.3      /* of what a block has to do */
 #define SECTION_WORTH 1.05  /* the second-level cache is worth so much more time */
 #define GATHER_PAIRS 0x1p34 /* of a mask at most: seconds of the host */
 #define WASTE_WORTH 1.2     /* of the mask's area: below it nothing is looked for */
 #define GAIN 0.96           /* a plan that is to replace another costs at most this share */
 
-/* What a line of the plan costs, in full key tiles of the plain kernel, from times of all masks on an H200: tests of a
-   partial tile, what happens once a query tile, tiles fetched in pieces. The sparse kernel leaves out parts, but its
-   products of them do not overlap with anything. */
+/* What a line of the plan costs, in full key tiles of the plain kernel (2510 clocks), from times of lines of each length
+   on an H200: tests of a partial tile, what happens once a query tile, tiles fetched in pieces. The sparse kernel leaves
+   out parts, but its products of them do not overlap with anything. */
 static float cost_of(const struct mask_tiles *tiles, bool sparse, int64_t line) {
-    float cost = 0.8f, full = sparse ? 1.02f : 1;
+    float cost = sparse ? 1.3f : 0.6f, full = sparse ? 1.06f : 1;
     for (int32_t i = mask_tiles_begin(tiles)[line]; i < mask_tiles_begin(tiles)[line + 1]; i++) {
         struct mask_tile entry = mask_tiles_entry(tiles)[i];
         float parts = (float)__builtin_popcount(mask_tile_parts(entry));
@@ -49,36 +51,64 @@ static struct line_cost *order_lines(const struct mask_tiles *tiles, bool sparse
     return order;
 }
 
-/* Lists the work, heads in sections of `section`, all of a first part before a second one, and returns when the last of
-   `blocks` blocks that take it in this order ends, in key tiles. work: NULL, or room for all of it. */
+static bool is_even(const struct mask_tiles *tiles, const struct line_cost *order) {
+    return order[0].cost - order[(int64_t)tiles->lines * tiles->heads - 1].cost < 0.5f;
+}
+
+/* A list of work under way, and when each of the blocks ends that take it in this order, in key tiles. work: NULL, or
+   room for all of it. */
+struct listing {
+    const struct attention_problem *problem;
+    const struct mask_tiles *tiles;
+    const struct line_cost *order;
+    struct flash_work *work;
+    int64_t count;
+    int blocks;
+    struct flash_block queue[BLOCKS_MAX];
+};
+
+/* Lines of the heads first .. after - 1, of one part, that cost more than `above`, but no more than `most`. */
+static void list_heads(struct listing *listing, int64_t first, int64_t after, bool second, double above, double most) {
+    const struct mask_tiles *tiles = listing->tiles;
+    const int32_t *begin = mask_tiles_begin(tiles);
+    int64_t heads = listing->problem->heads, lines = tiles->lines;
+    int rows = tiles->step > 0 ? 1 : tiles->tile_queries; /* a line's number, or its first query */
+    for (int64_t i = 0; i < lines * tiles->heads; i++) {
+        struct line_cost order = listing->order[i];
+        if (order.joins != second || order.cost <= above || order.cost > most) continue;
+        for (int64_t head = first; head < after; head++) {
+            if (mask_head(tiles->heads, head % heads, heads) != order.line / lines) continue;
+            if (listing->work)
+                listing->work[listing->count++] = (struct flash_work){(int)(order.line % lines) * rows, (int)head,
+                                                                      begin[order.line], begin[order.line + 1]};
+            flash_queue_wait(listing->queue, listing->blocks, listing->queue[0].ready + order.cost);
+        }
+    }
+}
+
+/* Lists all work, heads in sections of `section`, all of a first part before a second one, and returns when the last
+   block ends. A line that takes a good part of a block's time stands before all sections: one that a late section
+   begins with would end last. */
 static double list_section(const struct attention_problem *problem, const struct mask_tiles *tiles,
                            const struct line_cost *order, int64_t section, int blocks, struct flash_work *work) {
-    const int32_t *begin = mask_tiles_begin(tiles);
-    int64_t heads = problem->batch * problem->heads, lines = tiles->lines, all = lines * tiles->heads, count = 0;
-    int rows = tiles->step > 0 ? 1 : tiles->tile_queries; /* a line's number, or its first query */
-    struct flash_block queue[BLOCKS_MAX] = {0};
-    double last = 0;
-    int64_t sections = (heads + section - 1) / section;
-    for (int64_t at = 0; at < 2 * sections; at++) {
-        bool second = at >= sections; /* part */
-        int64_t first = at % sections * section, after = first + section < heads ? first + section : heads;
-        for (int64_t i = 0; i < all; i++)
-            for (int64_t head = first; head < after && order[i].joins == second; head++) {
-                int64_t line = order[i].line;
-                if (mask_head(tiles->heads, head % problem->heads, problem->heads) != line / lines) continue;
-                if (work)
-                    work[count++] = (struct flash_work){(int)(line % lines) * rows, (int)head, begin[line],
-                                                        begin[line + 1]};
-                flash_queue_wait(queue, blocks, queue[0].ready + order[i].cost);
-            }
+    struct listing listing = {.problem = problem, .tiles = tiles, .order = order, .work = work, .blocks = blocks};
+    int64_t heads = problem->batch * problem->heads;
+    double last = 0, all = 0;
+    for (int64_t i = 0; i < (int64_t)tiles->lines * tiles->heads; i++)
+        all += order[i].cost * (double)heads / tiles->heads;
+    double most = is_even(tiles, order) ? INFINITY : LONG_LINE * all / blocks;
+    for (int second = 0; second < 2; second++) {
+        list_heads(&listing, 0, heads, second, most, INFINITY);
+        for (int64_t first = 0; first < heads; first += section)
+            list_heads(&listing, first, first + section < heads ? first + section : heads, second, -INFINITY, most);
     }
-    for (int i = 0; i < blocks; i++) last = queue[i].ready > last ? queue[i].ready : last;
+    for (int i = 0; i < blocks; i++) last = listing.queue[i].ready > last ? listing.queue[i].ready : last;
     return last;
 }
 
 struct flash_work *flash_work_list(const struct attention_problem *problem, const struct mask_tiles *tiles, bool sparse,
                                    int blocks) {
-    int64_t heads = problem->batch * problem->heads, lines = tiles->lines, all = lines * tiles->heads;
+    int64_t heads = problem->batch * problem->heads, lines = tiles->lines;
     struct flash_work *work = malloc((size_t)(heads * lines) * sizeof(*work));
     if (blocks > BLOCKS_MAX) blocks = BLOCKS_MAX;
     struct line_cost *order = order_lines(tiles, sparse);
@@ -86,7 +116,7 @@ struct flash_work *flash_work_list(const struct attention_problem *problem, cons
         int64_t bytes = 2 * (int64_t)dtype_size(problem->dtype) * problem->keys * problem->head_dim;
         int64_t kv_heads = CACHE_SECTION / bytes > 1 ? CACHE_SECTION / bytes : 1;
         int64_t section = kv_heads * (problem->heads / problem->kv_heads);
-        bool even = order[0].cost - order[all - 1].cost < 0.5f;
+        bool even = is_even(tiles, order);
         if (even) section = (blocks + lines - 1) / lines;
         if (tiles->joins_from < lines)
             section = heads;

@@ -25,8 +25,8 @@ struct mask_tiles *flash_work_tiles(const struct attention_problem *problem, int
 
 /* All query tiles of all heads and batch items (batch * heads * tiles->lines of them) in the order in which `blocks`
    blocks take them: dearest first, in sections of heads whose keys and values stay in a cache together unless blocks
-   would wait too long for the last one; where all are alike, heads follow each other; all of a first part before a
-   second one. For free; NULL: out of memory. */
+   would wait too long for the last one, and before all sections those that take a good part of a block's time; where
+   all are alike, heads follow each other; all of a first part before a second one. For free; NULL: out of memory. */
 struct flash_work *flash_work_list(const struct attention_problem *problem, const struct mask_tiles *tiles, bool sparse,
                                    int blocks);
 

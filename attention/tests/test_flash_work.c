@@ -102,6 +102,26 @@ static void test_balance(void **state) {
     }
 }
 
+/* A line that takes a good part of a block's time comes before the sections of heads, not first in its own one. */
+static void test_long_lines_first(void **state) {
+    (void)state;
+    enum { HEADS = 16 };
+    struct mask *mask = make(MASK_global_sliding, 8192, 1); /* keys and values of eight heads fit in a section */
+    struct attention_problem problem = problem_of(mask, 1, HEADS, HEADS);
+    bool sparse = false;
+    struct mask_tiles *tiles = flash_work_tiles(&problem, 128, 128, &sparse);
+    assert_non_null(tiles);
+    struct flash_work *work = flash_work_list(&problem, tiles, sparse, BLOCKS);
+    assert_non_null(work);
+    for (int i = 0; i < HEADS; i++) {
+        assert_int_equal(work[i].first_query, 0);
+        assert_int_equal(entries_of(&work[i]), 8192 / 128);
+        assert_int_equal(work[i].batch_head, i);
+    }
+    for (int i = HEADS; i < 2 * HEADS; i++) assert_in_range(work[i].batch_head, 0, HEADS / 2 - 1);
+    free(work), free(tiles), mask_free(mask);
+}
+
 /* Gathered where that helps, plain tiles elsewhere and for kernels that do not take others. */
 static void test_choice(void **state) {
     (void)state;
@@ -126,6 +146,6 @@ static void test_choice(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything_once), cmocka_unit_test(test_balance),
-                                       cmocka_unit_test(test_choice)};
+                                       cmocka_unit_test(test_long_lines_first), cmocka_unit_test(test_choice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
