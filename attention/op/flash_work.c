@@ -7,15 +7,15 @@
 #include "flash_queue.h"
 
 enum { BLOCKS_MAX = 1024 };
-#define LONG_LINE 0.3      /* of what a block has to do */
+#define LONG_LINE 0.3       /* of what a block has to do */
 #define SECTION_WORTH 1.05  /* the second-level cache is worth so much more time */
 #define GATHER_PAIRS 0x1p34 /* of a mask at most: seconds of the host */
 #define WASTE_WORTH 1.2     /* of the mask's area: below it nothing is looked for */
 #define GAIN 0.96           /* a plan that is to replace another costs at most this share */
 
-/* What a line of the plan costs, in full key tiles of the plain kernel (2510 clocks), from times of lines of each length
-   on an H200: tests of a partial tile, what happens once a query tile, tiles fetched in pieces. The sparse kernel leaves
-   out parts, but its products of them do not overlap with anything. */
+/* What a line of the plan costs, in full key tiles of the plain kernel, from times of lines of each length on an H200
+   (flash_forward.h): tests of a partial tile, what happens once a query tile, tiles fetched in pieces. The sparse
+   kernel leaves out parts, but its products of them do not overlap with anything. */
 static float cost_of(const struct mask_tiles *tiles, bool sparse, int64_t line) {
     float cost = sparse ? 1.3f : 0.6f, full = sparse ? 1.06f : 1;
     for (int32_t i = mask_tiles_begin(tiles)[line]; i < mask_tiles_begin(tiles)[line + 1]; i++) {
