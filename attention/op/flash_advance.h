@@ -24,7 +24,10 @@ static __device__ __forceinline__ void flash_take_scores(struct flash_share<FLAS
                                                          struct mask_tile entry, bool last, float (&correction)[2]) {
     using tiles = flash_tiles<FLASH_ARGUMENTS>;
     wgmma_hold(share.score);
-    flash_warp_arrive(&share.barriers->key_empty[share.stage]);
+    if (flash_format<element>::SCALED) /* every lane, for the scales that it has read of earlier tiles */
+        barrier_arrive(&share.barriers->key_empty[share.stage]);
+    else
+        flash_warp_arrive(&share.barriers->key_empty[share.stage]);
     if (last && tiles::QUERY_SLOTS == 1) flash_warp_arrive(&share.barriers->query_empty[0]);
     if (SPARSE && last && share.joins) flash_warp_arrive(&share.barriers->queries_used);
     if constexpr (SPARSE) {

@@ -34,7 +34,7 @@
    exponentials; conversions to e4m3 take more. Beside products of another warp every instruction is slower, conversions
    most. As in bf16, products and softmax take nearly the sum of their times.
 
-   NOTES. What was tried, on an H200, bf16, 16k tokens, hidden 2048:
+   NOTES (fp8: flash_fp8.h; what a line costs: flash_forward.h). What was tried, on an H200, bf16, 16k tokens, hidden 2048:
    - scores of the next query tile during the last values of this one (CONTINUE): +3 % at 512 keys, head_dim 128; at
      head_dim 64 with three warpgroups it costs registers, and 7 %.
    - output through stmatrix and the copy engine instead of stores of registers, work fetched ahead by a thread of its
@@ -44,9 +44,8 @@
    - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -3 to -11 %
      from 4k.
    - three warpgroups and key tiles of 64 .. 80 at head_dim 128: -5 to -15 %; two and key tiles of 64: -19 %.
-   - maxima that stay (before: the largest score so far, output corrected in every tile): hoped for 4 %. Full and causal
-     masks, 8k: +6 to +12 %, most of it at head_dim 128; 2k: +3 to +10 %; 512: -1 to +7 %; gathered tiles +2 to +4 % at
-     8k.
+   - maxima that stay (before: the largest score so far, output corrected in every tile): full and causal masks, 8k: +6
+     to +12 %, most of it at head_dim 128; 2k: +3 to +10 %; 512: -1 to +7 %; gathered tiles +2 to +4 % at 8k.
    And with all masks at 8k tokens, 16 heads, head_dim 128:
    - work taken when the query tile before is nearly fetched, not when it starts: causal +3.5 %, its documents +14 %;
      taken four query tiles ahead: causal_blockwise -22 %.
@@ -54,9 +53,7 @@
      not overlap with anything, for want of registers, and the time of a tile is a chain of waits rather than products.
    - gathered tiles in boxes of eight keys: fixed 2.3 times, dilated_band 1.05 times as fast as plain ones; in boxes of
      32: 3.4 and 1.6 times.
-   - rows ended while the next products run, masks as bits: +1 % each for windows and documents. Those bits fetched
-     before the wait for the scores instead of after it: within 1 % either way.
-   Those in fp8 are in flash_fp8.h. */
+   - rows ended while the next products run, masks as bits: +1 % each for windows and documents. */
 #include <cuda_runtime.h>
 #include <math.h>
 #include <stdio.h>
