@@ -34,7 +34,7 @@
    exponentials; conversions to e4m3 take more. Beside products of another warp every instruction is slower, conversions
    most. As in bf16, products and softmax take nearly the sum of their times.
 
-   NOTES (fp8: flash_fp8.h; what a line costs: flash_forward.h). What was tried, on an H200, bf16, 16k tokens, hidden 2048:
+   NOTES (of fp8: flash_fp8.h). What was tried, on an H200, bf16, 16k tokens, hidden 2048:
    - scores of the next query tile during the last values of this one (CONTINUE): +3 % at 512 keys, head_dim 128; at
      head_dim 64 with three warpgroups it costs registers, and 7 %.
    - output through stmatrix and the copy engine instead of stores of registers, work fetched ahead by a thread of its
