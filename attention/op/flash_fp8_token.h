@@ -7,7 +7,9 @@
    - the first form without the keys' scales: -9 %, without the values': -15 %, without both: -1 %.
    - one scale for the two rows of a thread, so that half of the multiplications go: nothing.
    - values' scales, sums and packing in fp16, two at a time: +1 %; with outliers sums leave its range, and query tiles
-     are done again. */
+     are done again.
+   - what is left to gain: in the machine code all exponentials stand behind the wait for the product with the values,
+     which they are to overlap; with scales by block, before it. Scales read ahead have no registers. */
 #ifndef ATTENTION_FLASH_FP8_TOKEN_H
 #define ATTENTION_FLASH_FP8_TOKEN_H
 
