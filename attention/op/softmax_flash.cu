@@ -37,8 +37,7 @@
    NOTES (of fp8: flash_fp8.h). What was tried, on an H200, bf16, 16k tokens, hidden 2048:
    - scores of the next query tile during the last values of this one (CONTINUE): +3 % at 512 keys, head_dim 128; at
      head_dim 64 with three warpgroups it costs registers, and 7 %.
-   - output through stmatrix and the copy engine instead of stores of registers, work fetched ahead by a thread of its
-     own: +10 % at 512 keys.
+   - output through stmatrix and the copy engine, work fetched ahead by a thread of its own: +10 % at 512 keys.
    - sections of few heads instead of longest first: +5 % for full masks at 512 .. 2k, -5 % for causal ones.
    - warpgroups taking turns at the tensor cores (named barriers): less than 1 % either way.
    - key tiles of 176 at head_dim 128: +2 % from 8k on, -10 % at 512; of 64 at head_dim 256: +5 % at 512, -3 to -11 %
