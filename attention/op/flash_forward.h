@@ -211,7 +211,7 @@ static __device__ __forceinline__ void flash_start_barriers(struct flash_barrier
     for (int i = 0; i < STAGES; i++) {
         barrier_start(&barriers->key_full[i]);
         barrier_start(&barriers->value_full[i]);
-        barrier_start_for(&barriers->key_empty[i], WARPS * (flash_format<element>::SCALED ? WARP : 1));
+        barrier_start_for(&barriers->key_empty[i], WARPS);
         barrier_start_for(&barriers->value_empty[i], WARPS);
     }
     barrier_start(&barriers->work_wanted);
