@@ -1,25 +1,8 @@
 /* test_tiles.c: plans of tiles against the masks' definitions, pair by pair, in both walks; areas of every mask;
    lengths of documents. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "plans.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include "attention/mask/tiles.h"
-#include "bench/bench.h"
-#include "bench/device.h"
-#include "bench/random.h"
-
-static struct mask *make(const struct mask_recipe *recipe) {
-    char reason[REASON_SIZE] = "";
-    struct mask *mask = mask_make(recipe, reason);
-    if (!mask) fail_msg("%s: %s", mask_words[recipe->name], reason);
-    return mask;
-}
 
 /* What a plan says of all pairs of one head, as bytes [query][key]; every pair of tiles at most once and in order. */
 static void paint(const struct mask_tiles *tiles, int64_t head, unsigned char *seen) {
@@ -49,126 +32,6 @@ static void paint(const struct mask_tiles *tiles, int64_t head, unsigned char *s
         }
 }
 
-static void check_order(const struct mask_tiles *tiles) {
-    const int32_t *begin = mask_tiles_begin(tiles), *order = mask_tiles_order(tiles);
-    int32_t lines = tiles->heads * tiles->lines, before = INT32_MAX;
-    unsigned char *met = calloc((size_t)lines, 1);
-    assert_non_null(met);
-    for (int32_t i = 0; i < lines; i++) {
-        int32_t entries = begin[order[i] + 1] - begin[order[i]];
-        assert_true(entries <= before && !met[order[i]]);
-        met[order[i]] = 1;
-        before = entries;
-    }
-    assert_int_equal(begin[lines], tiles->entry_count);
-    free(met);
-}
-
-/* The key that column `column` of an entry of a gathered plan stands for; -1: none. */
-static int64_t key_of(const struct mask_tiles *tiles, int32_t entry, int column) {
-    int32_t run = mask_tiles_run(tiles)[entry * (tiles->tile_keys / MASK_TILE_RUN) + column / MASK_TILE_RUN];
-    int64_t number = column % MASK_TILE_RUN, key = run >= 0 ? run + number : ~run + number * tiles->step;
-    assert_in_range(run >= 0 ? run : ~run, 0, tiles->keys);
-    if (run < 0 && key >= tiles->keys / tiles->step * tiles->step) return -1; /* not in a map of whole steps */
-    int32_t first = mask_tiles_entry(tiles)[entry].tile;
-    if (first >= 0 && run != tiles->keys) assert_int_equal(key, first + column);
-    if (first < MASK_TILE_RUNS && run != tiles->keys)
-        assert_int_equal(key, mask_tile_stepped(mask_tiles_entry(tiles)[entry]) + column * tiles->step);
-    return key < tiles->keys ? key : -1;
-}
-
-/* Half of the rows of a line that has row `row`. */
-static struct mask_line half_of(const struct mask_tiles *tiles, int32_t line, int32_t row) {
-    return mask_tiles_line(tiles)[2 * line + (row >= tiles->tile_queries / 2)];
-}
-
-/* One entry of a gathered plan; every pair at most once. */
-static void paint_gathered(const struct mask_tiles *tiles, int32_t number, int32_t at, unsigned char *seen) {
-    struct mask_tile entry = mask_tiles_entry(tiles)[at];
-    unsigned parts = 0;
-    for (int row = 0; row < tiles->tile_queries; row++)
-        for (int column = 0; column < tiles->tile_keys; column++) {
-            struct mask_line line = half_of(tiles, number, row);
-            bool allowed = mask_tile_allows(tiles, entry, row, column);
-            int64_t key = key_of(tiles, at, column), query = line.first + line.step * row;
-            if (row >= line.count) {
-                assert_true(!allowed || mask_tile_form(entry) == MASK_TILE_FULL);
-                continue;
-            }
-            if (!allowed) continue;
-            assert_in_range(key, 0, tiles->keys - 1);
-            assert_in_range(query, 0, tiles->queries - 1);
-            assert_int_equal(seen[query * tiles->keys + key], 0);
-            seen[query * tiles->keys + key] = 1;
-            parts |= 1u << (2 * (row >= tiles->tile_queries / 2) + (column >= tiles->tile_keys / 2));
-        }
-    assert_true(parts != 0);
-    assert_int_equal(mask_tile_parts(entry), parts);
-}
-
-/* Every query in one line, and in at most one of a second part, whose halves a copy engine can tell from what is beyond
-   the last query: their last rows are the last of their step. */
-static void check_lines(const struct mask_tiles *tiles) {
-    unsigned char *met = calloc((size_t)tiles->queries, 1);
-    assert_non_null(met);
-    for (int32_t i = 0; i < tiles->lines; i++)
-        for (int32_t row = 0; row < tiles->tile_queries; row++) {
-            struct mask_line line = half_of(tiles, i, row);
-            int64_t query = line.first + (int64_t)line.step * row;
-            if (row >= line.count) {
-                assert_true(i < tiles->joins_from || query >= tiles->queries);
-                continue;
-            }
-            assert_in_range(query, 0, tiles->queries - 1);
-            assert_int_equal(met[query] & (i < tiles->joins_from ? 1 : 2), 0);
-            met[query] |= i < tiles->joins_from ? 1 : 2;
-        }
-    for (int64_t query = 0; query < tiles->queries; query++) assert_true(met[query] & 1);
-    free(met);
-}
-
-/* A gathered plan, in two parts or one. */
-static void check_gathered(const struct mask *mask, const struct mask_tiles *tiles) {
-    size_t pairs = (size_t)(mask->queries * mask->keys);
-    unsigned char *seen = malloc(pairs);
-    assert_non_null(seen);
-    check_lines(tiles);
-    for (int64_t head = 0; head < mask->heads; head++) {
-        const int32_t *begin = mask_tiles_begin(tiles) + head * tiles->lines;
-        memset(seen, 0, pairs);
-        for (int32_t line = 0; line < tiles->lines; line++)
-            for (int32_t i = begin[line]; i < begin[line + 1]; i++)
-                paint_gathered(tiles, line, i, seen);
-        for (int64_t query = 0; query < mask->queries; query++)
-            for (int64_t key = 0; key < mask->keys; key++)
-                if (seen[query * mask->keys + key] != mask_allows(mask, head, query, key))
-                    fail_msg("%s, %d x %d, gathered tiles %d x %d: head %d, query %d, key %d", mask_words[mask->name],
-                             (int)mask->queries, (int)mask->keys, (int)tiles->tile_queries, (int)tiles->tile_keys,
-                             (int)head, (int)query, (int)key);
-    }
-    check_order(tiles);
-    free(seen);
-}
-
-/* The gathered plan, and where there is one that in two parts, each of which has its own kind of pairs. */
-static void check_plans_gathered(const struct mask *mask, int64_t tile_queries, int64_t tile_keys) {
-    struct mask_tiles *tiles = mask_tiles_gather(mask, tile_queries, tile_keys);
-    assert_non_null(tiles);
-    assert_int_equal(tiles->joins_from, tiles->lines);
-    check_gathered(mask, tiles);
-    free(tiles);
-    tiles = mask_tiles_split(mask, tile_queries, tile_keys);
-    if (!tiles) return;
-    assert_true(mask_stride(mask) > 1 && tiles->step == mask_stride(mask));
-    for (int32_t line = 0; line < tiles->lines; line++) {
-        assert_true(mask_tiles_begin(tiles)[line] < mask_tiles_begin(tiles)[line + 1]);
-        int32_t step = line < tiles->joins_from ? 1 : tiles->step;
-        for (int half = 0; half < 2; half++) assert_int_equal(mask_tiles_line(tiles)[2 * line + half].step, step);
-    }
-    check_gathered(mask, tiles);
-    free(tiles);
-}
-
 static void check_plan(const struct mask *mask, int64_t tile_queries, int64_t tile_keys, enum mask_walk walk) {
     struct mask_tiles *tiles = mask_tiles_new(mask, tile_queries, tile_keys, walk);
     size_t pairs = (size_t)(mask->queries * mask->keys);
@@ -179,13 +42,7 @@ static void check_plan(const struct mask *mask, int64_t tile_queries, int64_t ti
     for (int64_t head = 0; head < mask->heads; head++) {
         memset(seen, 0, pairs);
         paint(tiles, head, seen);
-        for (int64_t query = 0; query < mask->queries; query++)
-            for (int64_t key = 0; key < mask->keys; key++)
-                if (seen[query * mask->keys + key] != mask_allows(mask, head, query, key))
-                    fail_msg("%s, %d x %d, tiles %d x %d, walk %d: head %d, query %d, key %d: %d",
-                             mask_words[mask->name], (int)mask->queries, (int)mask->keys, (int)tile_queries,
-                             (int)tile_keys, (int)walk, (int)head, (int)query, (int)key,
-                             seen[query * mask->keys + key]);
+        check_seen(mask, tiles, head, seen);
     }
     check_order(tiles);
     free(seen), free(tiles);
@@ -200,94 +57,17 @@ static void check_area(const struct mask *mask) {
         fail_msg("%s: area %lld, not %lld", mask_words[mask->name], (long long)mask_area(mask), (long long)area);
 }
 
-static uint64_t draw(uint64_t index, uint64_t most) {
-    return random_bits(17, 3, index) % most;
-}
-
-/* Every mask at random lengths and parameters, small tiles and large ones. */
+/* Small tiles and large ones. */
 static void test_every_mask(void **state) {
     (void)state;
-    static const int64_t tiles[][2] = {{64, 64}, {128, 128}, {192, 128}, {48, 96}, {1, 32}, {64, 192}};
-    uint64_t number = 0;
-    for (int name = 0; name < MASK_COUNT; name++)
-        for (int round = 0; name != MASK_file && round < 12; round++, number += 16) {
-            int64_t most = round < 4 ? 40 : round < 9 ? 400 : 900;
-            struct mask_recipe recipe = mask_recipe((enum mask_name)name, 1 + (int64_t)draw(number, (uint64_t)most),
-                                                    1 + (int64_t)draw(number + 1, (uint64_t)most));
-            if (round % 3 == 0) recipe.keys = recipe.queries;
-            recipe.heads = 1 + round % 3;
-            recipe.window = (int64_t)draw(number + 2, 150);
-            recipe.globals = (int64_t)draw(number + 3, 20);
-            recipe.stride = 1 + (int64_t)draw(number + 4, 70);
-            recipe.block = 1 + (int64_t)draw(number + 5, 100);
-            recipe.kept = (int64_t)draw(number + 6, 101);
-            recipe.seed = number;
-            struct mask *mask = make(&recipe);
-            size_t shape = number / 16 % ARRAY_LENGTH(tiles);
-            check_area(mask);
-            check_plan(mask, tiles[shape][0], tiles[shape][1], MASK_BY_QUERY);
-            check_plan(mask, tiles[shape][0], tiles[shape][1], MASK_BY_KEY);
-            check_plans_gathered(mask, tiles[shape][0], tiles[shape][1]);
-            mask_free(mask);
-        }
-}
-
-/* Masks whose queries stand apart in a gathered plan, where their step divides the tokens; and what gathering is for:
-   few tiles. */
-static void test_gathered(void **state) {
-    (void)state;
-    static const struct {
-        enum mask_name name;
-        int64_t tokens, globals, window;
-        double waste;
-    } cases[] = {{MASK_longformer, 640, 10, 100, 6},  {MASK_longformer, 4096, 32, 1024, 1.5},
-                 {MASK_dilated_band, 900, 0, 130, 3.1}, {MASK_dilated_band, 1022, 0, 1000, 1.3},
-                 {MASK_fixed, 2048, 0, 0, 1.4},       {MASK_bigbird, 1600, 0, 0, 1.7}};
-    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct mask_recipe recipe = mask_recipe(cases[i].name, cases[i].tokens, cases[i].tokens);
-        recipe.globals = cases[i].globals;
-        recipe.window = cases[i].window;
-        struct mask *mask = make(&recipe);
-        struct mask_tiles *tiles = mask_tiles_gather(mask, 128, 128);
-        assert_non_null(tiles);
-        check_gathered(mask, tiles);
-        double waste = (double)tiles->entry_count * 128 * 128 / (double)mask_area(mask);
-        if (waste > cases[i].waste) fail_msg("%s: %.2f times its area", mask_words[cases[i].name], waste);
-        if (cases[i].globals || cases[i].name == MASK_dilated_band) assert_true(tiles->step > 1);
-        int64_t stepped = 0; /* tiles that a copy engine fetches in one piece */
-        for (int32_t at = 0; at < tiles->entry_count; at++)
-            stepped += mask_tiles_entry(tiles)[at].tile < MASK_TILE_RUNS;
-        if (cases[i].tokens == 1022) assert_true(stepped * 2 > tiles->entry_count);
-        free(tiles), mask_free(mask);
-    }
-}
-
-/* Masks with a stride in two parts: lengths that are no multiple of it, fewer queries than keys and more, classes of
-   more queries than half a tile and of fewer; and what splitting is for: few tiles. */
-static void test_split(void **state) {
-    (void)state;
-    static const struct {
-        enum mask_name name;
-        int64_t queries, keys, stride;
-        bool split;
-        double waste; /* 0: not asked */
-    } cases[] = {{MASK_strided, 2048, 2048, 128, true, 0},   {MASK_strided, 1000, 1000, 128, true, 0},
-                 {MASK_strided, 777, 1077, 31, true, 0},     {MASK_strided, 90, 1000, 128, true, 0},
-                 {MASK_strided, 130, 128, 60, true, 0},      {MASK_strided, 300, 400, 2, true, 0},
-                 {MASK_strided, 100, 100, 100, false, 0},    {MASK_strided, 100, 100, 1, false, 0},
-                 {MASK_strided, 700, 500, 50, false, 0}, /* a tile of queries in front of all keys */
-                 {MASK_axial, 1000, 1000, 0, true, 0},       {MASK_axial, 777, 1077, 0, true, 0},
-                 {MASK_strided, 8192, 8192, 128, true, 2.5}, {MASK_axial, 16384, 16384, 0, true, 1.01}};
-    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct mask_recipe recipe = mask_recipe(cases[i].name, cases[i].queries, cases[i].keys);
-        recipe.stride = cases[i].stride;
-        struct mask *mask = make(&recipe);
-        struct mask_tiles *tiles = mask_tiles_split(mask, 128, 128);
-        assert_int_equal(tiles != NULL, cases[i].split);
-        double waste = tiles ? (double)tiles->entry_count * 128 * 128 / (double)mask_area(mask) : 0;
-        if (cases[i].waste > 0 && waste > cases[i].waste) fail_msg("case %d: %.2f times its area", (int)i, waste);
-        if (cases[i].waste == 0) check_plans_gathered(mask, 128, 128);
-        free(tiles), mask_free(mask);
+    for (uint64_t number = 0; number < RANDOM_MASKS; number++) {
+        struct mask *mask = random_mask(number);
+        if (!mask) continue;
+        const int64_t *tile = random_tile(number);
+        check_area(mask);
+        check_plan(mask, tile[0], tile[1], MASK_BY_QUERY);
+        check_plan(mask, tile[0], tile[1], MASK_BY_KEY);
+        mask_free(mask);
     }
 }
 
@@ -395,8 +175,7 @@ static void test_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_mask), cmocka_unit_test(test_gathered), cmocka_unit_test(test_split),
-        cmocka_unit_test(test_long_documents),
+        cmocka_unit_test(test_every_mask), cmocka_unit_test(test_long_documents),
         cmocka_unit_test(test_lists_of_pieces), cmocka_unit_test(test_sharing),
         cmocka_unit_test(test_documents), cmocka_unit_test(test_kept),
     };
