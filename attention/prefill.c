@@ -22,8 +22,8 @@
    for sm_90a) and cudnn (op/softmax_cudnn.c).
 
    fp8: query, key and value are e4m3 with a scale for each 64 tokens of a head, or, of the variant flash_token, for
-   each token, made before the timing (problem/quantize.h), the output is bf16. output_rmse and output_error hold 1024 rows
-   against the operands before they were rounded: the price of the format, beside its speed. operand_rmse is what
+   each token, made before the timing (problem/quantize.h), the output is bf16. output_rmse and output_error hold 1024
+   rows against the operands before they were rounded: the price of the format, beside its speed. operand_rmse is what
    output_rmse would be of an exact kernel: the difference is the kernel's own.
 
    Check, at the timed size: 64 rows of (batch, head, query), one from each of 64 equal strata, recomputed in fp64 from
@@ -88,18 +88,13 @@ static bool covers_rounding(const struct run *run) {
            strcmp(run->variant->name, "plain") != 0;
 }
 
-/* Has each token a scale? */
-static bool is_by_token(const struct run *run) {
-    return strcmp(run->variant->name, "flash_token") == 0;
-}
-
 /* fp8, which one kernel takes, at fewer lengths and head sizes but in full; all the masks as in bf16, but for scales by
    token. */
 static bool covers_fp8(const struct run *run) {
     const int64_t *value = run->value, seq = value[PROBLEM_AXIS_SEQ], head_dim = value[PROBLEM_AXIS_HEAD_DIM];
     bool long_one = seq == 8 * KIB || (seq == 2 * KIB && run->preset == PRESET_SMOKE);
     bool asked = run->preset == PRESET_FULL || long_one || (head_dim == 128 && seq >= 2 * KIB);
-    bool flash = strcmp(run->variant->name, "flash") == 0 || (is_by_token(run) && problem_has_paper_mask(run));
+    bool flash = strcmp(run->variant->name, "flash") == 0 || (problem_is_by_token(run) && problem_has_paper_mask(run));
     return flash && value[PROBLEM_AXIS_GROUP] == 1 && asked && value[PROBLEM_AXIS_MASK] != MASK_causal_sliding;
 }
 
@@ -109,7 +104,7 @@ static bool covers(const struct run *run) {
     bool device = run->variant->place == PLACE_DEVICE, full = run->preset == PRESET_FULL;
     bool fp8 = bench_dtype(run) == DTYPE_fp8_e4m3;
     if (!problem_covers(run) || (!device && !covers_host(run)) || (fp8 && !covers_fp8(run))) return false;
-    if (is_by_token(run) && !fp8) return false;
+    if (problem_is_by_token(run) && !fp8) return false;
     if (device && value[PROBLEM_AXIS_INPUTS]) return covers_rounding(run);
     if (device && full && value[PROBLEM_AXIS_HIDDEN] == 8 * KIB) return problem_covers_long(run);
     if (device && full && (value[PROBLEM_AXIS_TOKENS] == 1 || value[PROBLEM_AXIS_SEQ] > 16 * KIB)) return false;

@@ -21,7 +21,7 @@ struct walk {
 
 struct turns {
     struct backward_plan *plan;
-    int64_t group, query_tiles, next, rounds; /* next: of the listed work; rounds: most key tiles of a block */
+    int64_t query_tiles, next, rounds; /* next: of the listed work; rounds: most key tiles of a block */
     int blocks, tile_keys;
     struct flash_block *queue;
     struct walk *walk;    /* of each block */
@@ -46,7 +46,7 @@ static double take(struct turns *turns, struct walk *walk, int number, double no
 static double add(struct turns *turns, struct walk *walk, double now) {
     const struct backward_work *work = walk->work;
     const struct backward_entry *entry = &turns->plan->entry[walk->at];
-    int64_t tile = (work->batch_head * turns->group + entry->head) * turns->query_tiles + entry->tile;
+    int64_t tile = (work->batch_head * turns->plan->group + entry->head) * turns->query_tiles + entry->tile;
     double begin = turns->free[tile] > now ? turns->free[tile] : now, end = begin + ADD_COST;
     turns->plan->turn[work->turn_begin + (unsigned)(walk->at - work->entry_begin)] = turns->taken[tile]++;
     turns->free[tile] = end;
@@ -129,7 +129,6 @@ static bool prepare(struct turns *turns, size_t tiles, size_t key_tiles) {
 double backward_plan_turns(struct backward_plan *plan, const struct attention_problem *problem, int64_t query_tiles,
                            int tile_keys, int blocks) {
     struct turns turns = {.plan = plan,
-                          .group = plan->group,
                           .query_tiles = query_tiles,
                           .tile_keys = tile_keys,
                           .blocks = blocks < plan->work_count ? blocks : (int)plan->work_count};

@@ -65,6 +65,10 @@ static struct attention_options options_of(const struct run *run) {
     return options;
 }
 
+bool problem_is_by_token(const struct run *run) {
+    return strcmp(run->variant->name, "flash_token") == 0;
+}
+
 static struct attention_problem problem_of(const struct run *run, struct problem_pass pass, const struct mask *mask) {
     const int64_t *value = run->value;
     int64_t batch = value[PROBLEM_AXIS_TOKENS] / value[PROBLEM_AXIS_SEQ];
@@ -77,7 +81,7 @@ static struct attention_problem problem_of(const struct run *run, struct problem
                                         .head_dim = value[PROBLEM_AXIS_HEAD_DIM],
                                         .dtype = bench_dtype(run),
                                         .mask = mask,
-                                        .scale_tokens = strcmp(run->variant->name, "flash_token") == 0 ? 1 : 0,
+                                        .scale_tokens = problem_is_by_token(run) ? 1 : 0,
                                         .threads = run->threads,
                                         .options = options_of(run),
                                         .backward = pass.backward,

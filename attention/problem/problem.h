@@ -141,6 +141,8 @@ bool problem_has_paper_mask(const struct run *run); /* is it one of the FlashAtt
 const char *problem_decline_method(const struct run *run, struct problem_pass pass,
                                    const struct attention_operator *method);
 double problem_unmasked_flops(const struct run *run); /* of forward without a mask: cheap, for covers */
+/* Has each token of fp8 operands a scale of its own? As the variant's name says. */
+bool problem_is_by_token(const struct run *run);
 /* Is the mask one of block sparsity, which the axes kept and block are about? */
 bool problem_chooses_blocks(const struct run *run);
 void problem_describe(const struct run *run, struct problem_pass pass, struct work *work);
