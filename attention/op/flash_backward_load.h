@@ -147,6 +147,16 @@ static __device__ void backward_fetch_keys(const struct backward_arguments *argu
     arguments->taken[1] = 0;
 }
 
+/* For the other threads beside the warpgroups: a copy of the block's work number `tile`. false: there is no more. */
+static __device__ __forceinline__ bool backward_take_work(struct backward_barriers *barriers, unsigned tile,
+                                                          struct backward_work *work) {
+    unsigned slot = tile % BACKWARD_WORK_SLOTS;
+    barrier_wait(&barriers->work_full[slot], tile / BACKWARD_WORK_SLOTS & 1);
+    *work = barriers->work[slot];
+    barrier_arrive(&barriers->work_empty[slot]);
+    return work->first_key >= 0;
+}
+
 /* Another one fetches the queries of all entries, and what belongs to them. */
 BACKWARD_TEMPLATE
 static __device__ void backward_fetch_queries(const struct backward_arguments *arguments,
@@ -154,12 +164,8 @@ static __device__ void backward_fetch_queries(const struct backward_arguments *a
     using tiles = backward_tiles<BACKWARD_ARGUMENTS>;
     struct backward_barriers *barriers = memory->barriers;
     unsigned count = 0;
-    for (unsigned tile = 0;; tile++) {
-        unsigned slot = tile % BACKWARD_WORK_SLOTS;
-        barrier_wait(&barriers->work_full[slot], tile / BACKWARD_WORK_SLOTS & 1);
-        struct backward_work work = barriers->work[slot];
-        barrier_arrive(&barriers->work_empty[slot]);
-        if (work.first_key < 0) return;
+    struct backward_work work;
+    for (unsigned tile = 0; backward_take_work(barriers, tile, &work); tile++) {
         int batch = work.batch_head / arguments->kv_heads, heads = arguments->kv_heads * arguments->group;
         int first_head = work.batch_head % arguments->kv_heads * arguments->group;
         for (int at = work.entry_begin; at < work.entry_end; at++, count++) {
@@ -189,12 +195,8 @@ static __device__ void backward_deliver(const struct backward_arguments *argumen
                                         const struct backward_memory *memory) {
     using tiles = backward_tiles<BACKWARD_ARGUMENTS>;
     struct backward_barriers *barriers = memory->barriers;
-    for (unsigned tile = 0;; tile++) {
-        unsigned slot = tile % BACKWARD_WORK_SLOTS;
-        barrier_wait(&barriers->work_full[slot], tile / BACKWARD_WORK_SLOTS & 1);
-        struct backward_work work = barriers->work[slot];
-        barrier_arrive(&barriers->work_empty[slot]);
-        if (work.first_key < 0) return;
+    struct backward_work work;
+    for (unsigned tile = 0; backward_take_work(barriers, tile, &work); tile++) {
         int batch = work.batch_head / arguments->kv_heads, head = work.batch_head % arguments->kv_heads;
         barrier_wait(&barriers->out_full, tile & 1);
         for (int chunk = 0; chunk < tiles::CHUNKS && !arguments->key_sums; chunk++) {

@@ -43,12 +43,8 @@ static __device__ void backward_add_queries(const struct backward_arguments *arg
     using tiles = backward_tiles<BACKWARD_ARGUMENTS>;
     struct backward_barriers *barriers = memory->barriers;
     unsigned count = 0;
-    for (unsigned tile = 0;; tile++) {
-        unsigned slot = tile % BACKWARD_WORK_SLOTS;
-        barrier_wait(&barriers->work_full[slot], tile / BACKWARD_WORK_SLOTS & 1);
-        struct backward_work work = barriers->work[slot];
-        barrier_arrive(&barriers->work_empty[slot]);
-        if (work.first_key < 0) return;
+    struct backward_work work;
+    for (unsigned tile = 0; backward_take_work(barriers, tile, &work); tile++) {
         const uint16_t *turn_of = arguments->turn + work.turn_begin;
         for (int at = work.entry_begin; at < work.entry_end; at++, count++, turn_of++) {
             const struct backward_entry entry = arguments->entry[at];
