@@ -68,13 +68,13 @@ static __device__ __forceinline__ void flash_take_exponentials(struct flash_shar
     if constexpr (flash_format<element>::BY_TOKEN) {
         flash_take_tokens<TILE_KEYS>(share.score, share.probability, &share.rows,
                                      flash_scales_at<FLASH_ARGUMENTS>(share.barriers, share.count), share.correction);
-        return;
-    }
-    flash_pack<element, TILE_KEYS>(share.probability, share.score);
-    if constexpr (flash_format<element>::SCALED && !flash_format<element>::BY_TOKEN) {
-        const struct flash_scales *scales = &share.barriers->scales[share.count % (2 * STAGES)];
-        if (flash_add_up_scaled<TILE_KEYS>(share.score, &share.rows, scales, share.correction))
-            flash_pack<element, TILE_KEYS>(share.probability, share.score);
+    } else {
+        flash_pack<element, TILE_KEYS>(share.probability, share.score);
+        if constexpr (flash_format<element>::SCALED)
+            if (flash_add_up_scaled<TILE_KEYS>(share.score, &share.rows,
+                                               flash_scales_at<FLASH_ARGUMENTS>(share.barriers, share.count),
+                                               share.correction))
+                flash_pack<element, TILE_KEYS>(share.probability, share.score);
     }
 }
 

@@ -132,7 +132,6 @@ static __device__ __forceinline__ void flash_search(const float (&score)[COLUMNS
 #pragma unroll
         for (int b = 0; b < COLUMNS / 8 / EACH; b++) maximum = fmaxf(maximum, largest[half][b] * factor[b]);
         shift[half] = flash_rise(rows, half, maximum, &correction[half]);
-        rows->sum[half] *= correction[half];
     }
     flash_settle(rows, correction);
 }

@@ -68,7 +68,6 @@ static __device__ __forceinline__ void flash_search_tokens(const float (&score)[
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         shift[half] = flash_rise(rows, half, maximum[half], &correction[half]);
-        rows->sum[half] *= correction[half];
     }
     flash_settle(rows, correction);
 }

@@ -145,13 +145,14 @@ static __device__ __forceinline__ float flash_shift(float maximum) {
 }
 
 /* The row's maximum becomes that of what it has seen with `maximum`, which returns as what exponents are to be less;
-   correction: what earlier sums and outputs are to be multiplied by. */
+   correction: what earlier outputs are to be multiplied by, as the sum is here. */
 static __device__ __forceinline__ float flash_rise(struct flash_rows *rows, int half, float maximum,
                                                    float *correction) {
     float before = rows->maximum[half];
     maximum = flash_quad_maximum(fmaxf(before, maximum));
     rows->maximum[half] = maximum;
     *correction = exp2_fast(before - flash_shift(maximum));
+    rows->sum[half] *= *correction;
     return flash_shift(maximum);
 }
 /* After that, of both rows. */
@@ -191,6 +192,19 @@ static __device__ __forceinline__ void flash_outgrow(float (&probability)[COLUMN
     rows->changed = true;
 }
 
+/* The largest of scores times factor joins the rows' maxima, which return in shift; earlier sums are corrected. */
+template <int COLUMNS>
+static __device__ __forceinline__ void flash_search_rows(const float (&score)[COLUMNS / 2], struct flash_rows *rows,
+                                                         float factor, float (&shift)[2], float (&correction)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float maximum = score[2 * half];
+#pragma unroll
+        for (int i = 2 * half; i < COLUMNS / 2; i += 4) maximum = fmaxf(maximum, fmaxf(score[i], score[i + 1]));
+        shift[half] = flash_rise(rows, half, maximum * factor, &correction[half]);
+    }
+}
+
 /* Scores become exp2(factor * score - maximum). KEEPS: a maximum that has been found stays, see struct flash_rows; else
    it is always the largest score so far. */
 template <int COLUMNS, bool KEEPS>
@@ -200,15 +214,7 @@ static __device__ __forceinline__ void flash_softmax(float (&score)[COLUMNS / 2]
     rows->changed = !KEEPS;
     if (KEEPS) correction[0] = correction[1] = 1;
     if (!KEEPS || !rows->settled) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            float maximum = score[2 * half];
-#pragma unroll
-            for (int block = 0; block < COLUMNS / 8; block++)
-                maximum = fmaxf(maximum, fmaxf(score[4 * block + 2 * half], score[4 * block + 2 * half + 1]));
-            shift[half] = flash_rise(rows, half, maximum * factor, &correction[half]);
-            rows->sum[half] *= correction[half];
-        }
+        flash_search_rows<COLUMNS>(score, rows, factor, shift, correction);
         if (KEEPS) flash_settle(rows, correction);
     }
     float sum[2] = {0, 0};
@@ -230,14 +236,7 @@ static __device__ __forceinline__ void flash_exponentials(const float (&score)[C
                                                           float (&exponential)[COLUMNS / 2]) {
     float shift[2] = {rows->maximum[0], rows->maximum[1]}, correction[2];
     if (search) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            float maximum = score[2 * half];
-#pragma unroll
-            for (int i = 2 * half; i < COLUMNS / 2; i += 4) maximum = fmaxf(maximum, fmaxf(score[i], score[i + 1]));
-            shift[half] = flash_rise(rows, half, maximum * factor, &correction[half]);
-            rows->sum[half] *= correction[half];
-        }
+        flash_search_rows<COLUMNS>(score, rows, factor, shift, correction);
         rows->settled = __all_sync(~0u, fminf(rows->maximum[0], rows->maximum[1]) > -INFINITY);
     }
 #pragma unroll
