@@ -1,10 +1,10 @@
 /* flash_forward.h: the forward flash kernel for Hopper, as a template of its tiles. softmax_flash.cu says what it is
    and why; flash_rows.h is what happens to the scores, flash_advance.h what happens at a key tile.
 
-   What a line, a query tile and its key tiles, costs at head_dim 128 in bf16, from clocks of every line on an H200, 8k
-   tokens: 2510 for a key tile of both warpgroups, 2048 of them products; 600 more where the tile has a mask; 2230 to
-   turn to the next line, 1450 by flash_turn; and never less than 8000. A launch begins with 9000 to 12000 until its
-   first key tile is done, of which the first queries take 4900, from memory.
+   What a line, a query tile and its key tiles, costs at head_dim 128 in bf16, on an H200, 8k tokens, in a build that
+   read the clock at every line: 2510 for a key tile of both warpgroups, 2048 of them products; 600 more where the tile
+   has a mask; 2230 to turn to the next line, 1450 by flash_turn; and never less than 8000. A launch begins with 9000 to
+   12000 until its first key tile is done, of which the first queries take 4900, from memory.
 
    NOTES. What was tried, all masks at 8k tokens, 16 heads of 128, bf16:
    - flash_turn (before: scores of the next line first, and the output left after its softmax): windows and

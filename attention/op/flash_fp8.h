@@ -1,7 +1,7 @@
 /* flash_fp8.h: what the flash kernel does otherwise in fp8 (flash_scales.h): products of 8-bit operands, a softmax
    whose scores have scales by block, and probabilities as an 8-bit operand.
 
-   NOTES. What was tried, on an H200, head_dim 128, 8k, full mask:
+   NOTES. What was tried, on an H200, head_dim 128, 8k, full mask, each against the kernel of its time:
    - key tiles of 128 instead of 192: -14 %; two stages instead of three: -4 %.
    - warpgroups taking turns: -3 %, and -4 % where the turn goes on only when the scores are there.
    - the products of each tile summed apart, and added to the output in fp32: -8 %, for an error that stays the same.
@@ -23,8 +23,8 @@
      the error, and 1.5 to 4 % of the time.
    - a scale for each query, which takes no operation for each pair: output_rmse 9.6e-3 (16k: 10.9e-3), but -4 % of
      speed (head_dim 64: -1 %, 256: nothing), whatever the order of the loops.
-   - shorter chains of waits, hoped for 8 to 15 %: 128 queries by 192 keys take 3150 clocks (16k: 3110), in which, as a
-     trace says, a warpgroup waits about 550 for its scores and packs about 350:
+   - shorter chains of waits, hoped for 8 to 15 %: 128 queries by 192 keys took 3150 clocks (16k: 3110), in which, as a
+     trace said, a warpgroup waits about 550 for its scores and packs about 350:
        sums and conversions beside a tile's own exponentials, in registers of their own: -4 %
        scores in two products of 96 keys, the first part packed beside exponentials of the second: -1 %; and the next
        tile's first scores made while that one is packed: -5 % (of 128 and 64 keys -8 %, of 64 and 128 -6 %)

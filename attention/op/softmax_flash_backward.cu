@@ -49,8 +49,8 @@
      added, which implies one, 0 to 5 %. Waiting for the turn before the sums are there: nothing.
    - in order under full masks, key tiles that all start at the first query tile: 1 and 6 % slower at head_dim 64 and
      128 than each at a place of its own.
-   - eight heads that share keys, causal, 8k, head_dim 64, 128, 256: 350, 310, 214 TFLOP/s together and 464, 568, 384
-     apart; in order, where blocks stay near each other, 453, 444, 305 and 417, 399, 280.
+   - eight heads that share keys, causal, 8k, head_dim 64, 128, 256: apart 1.3, 1.8, 1.8 times as fast as together; in
+     order, where blocks stay near each other, 0.9 times.
    - sections (flash_backward_plan.c) of 32 MiB: 2 to 3 % slower at head_dim 128 under causal masks of 8k and 16k than
      of 64, and of 128 MiB 0 to 1 %. But with 64 MiB causal masks of 512 took 8 to 11 % longer than before, full ones
      not: hence short lines keep to 32.

@@ -6,8 +6,7 @@
    Floor: three products for two, and two exponentials a pair for one.
 
    NOTES, on an H200, bf16, 16k tokens, hidden 2048, clip_low -4 / length:
-   - share of the rate of the same kernel with a sink, 8k tokens, full: 0.63 at head_dim 128 (416 of 665 TFLOP/s), 0.69
-     at 256, 0.60 at 64.
+   - share of the rate of the same kernel with a sink, 8k tokens, full: 0.63 at head_dim 128, 0.69 at 256, 0.60 at 64.
    - the first walk takes nearly as long as the second: 1.23 and 1.39 ms at head_dim 128, 8k, full. Without its
      exponentials it would take 1.07, without its products 0.91: they overlap no better than in softmax_flash.cu.
    - sums behind the wait for the next scores instead of beside the exponentials: -3 % of the first walk's time at

@@ -15,7 +15,7 @@
 
    NOTES. operand_rmse with outliers, head_dim 128, full mask, over 8k and 16k keys, in 1e-3, by block, by token.
    Queries rounded alone: 6.1 and 6.0, 4.2 and 4.5; keys: 5.3 and 7.2, 4.8 and 5.2; values: 6.6 and 6.9, 5.3 and 5.7; all of
-   them: 10.6 and 12.1, 8.1 and 8.4. Elements rounded to the other side, where that takes the error out of the
+   them: 10.5 and 12.1, 8.1 and 8.4. Elements rounded to the other side, where that takes the error out of the
    directions of a token's largest channels: queries 3.2 and 3.0, keys no better; not kept. */
 #ifndef ATTENTION_QUANTIZE_H
 #define ATTENTION_QUANTIZE_H
